@@ -1,0 +1,27 @@
+"""Train small GANs and VAEs, compare them honestly, ship the winner to a phone.
+
+    from keras_ganvae import TrainConfig, load_run, train
+
+    run = train(TrainConfig(arch="cvae", dataset="mnist"), out="runs/cvae")
+    model = load_run("runs/cvae").model()
+
+Importing this package imports no TensorFlow; that happens when work starts.
+"""
+
+from keras_ganvae.config import TrainConfig
+
+__all__ = ["TrainConfig", "load_run", "train"]
+
+
+def train(config: TrainConfig, out=None, **options):
+    """Train one model; see `keras_ganvae.training.recipe.train`."""
+    from keras_ganvae.training import recipe
+
+    return recipe.train(config, out, **options)
+
+
+def load_run(path):
+    """Open a run folder; see `keras_ganvae.training.run.Run`."""
+    from keras_ganvae.training.run import Run
+
+    return Run.open(path)

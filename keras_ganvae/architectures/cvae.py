@@ -1,0 +1,99 @@
+"""CVAE: the convolutional VAE (in the paper's sense; not a conditional one)."""
+
+from keras import layers
+
+from keras_ganvae.architectures import vae
+from keras_ganvae.models.layers import DepthToSpace, network, quarter
+from keras_ganvae.models.variational import VariationalAutoencoder
+
+KIND = "variational"
+
+PAPER = vae.PAPER
+
+DEFAULT = vae.DEFAULT | {
+    "epochs": 30,
+}
+
+PRESETS = {"default": DEFAULT, "paper": PAPER}
+
+
+def build(config, image_shape):
+    networks = {"paper": (paper_encoder, paper_decoder), "default": (encoder, decoder)}
+    make_encoder, make_decoder = networks[config.preset]
+    return VariationalAutoencoder(
+        make_encoder(image_shape, config.latent_dim),
+        make_decoder(image_shape, config.latent_dim),
+        beta=config.beta,
+        binarisation=config.binarize,
+        seed=config.seed,
+    )
+
+
+def encoder(image_shape, latent_dim):
+    """Pixels (B, H, W, C) -> mean and log-variance (B, 2 J).
+
+    4x4 kernels at stride 2 divide evenly, where the paper's 3x3 "valid" ones drop the
+    last row and column.
+    """
+    quarter(image_shape, "cvae")
+    return network(
+        "encoder",
+        image_shape,
+        _conv(32, 4, strides=2),  # H/2, W/2
+        _conv(64, 4, strides=2),  # H/4, W/4
+        layers.Flatten(),
+        layers.Dense(2 * latent_dim),
+    )
+
+
+def decoder(image_shape, latent_dim):
+    """z (B, J) -> logits (B, H, W, C), nothing computed above half the resolution."""
+    height, width = quarter(image_shape, "cvae")
+    return network(
+        "decoder",
+        (latent_dim,),
+        layers.Dense(height * width * 32, activation="relu"),
+        layers.Reshape((height, width, 32)),
+        _conv(64, 3),
+        DepthToSpace(),  # H/2, W/2, 16
+        _conv(32, 3),
+        layers.Conv2D(4 * image_shape[-1], 5, padding="same"),
+        DepthToSpace(),  # H, W, C
+    )
+
+
+def _conv(filters, size, strides=1):
+    return layers.Conv2D(
+        filters,
+        size,
+        strides=strides,
+        padding="same",
+        activation="relu",
+        kernel_initializer="he_normal",
+    )
+
+
+def paper_encoder(image_shape, latent_dim):
+    """The paper's: conv 64, conv 128 (3x3, stride 2, valid), dense 2 J."""
+    return network(
+        "encoder",
+        image_shape,
+        layers.Conv2D(64, 3, strides=2, activation="relu"),
+        layers.Conv2D(128, 3, strides=2, activation="relu"),
+        layers.Flatten(),
+        layers.Dense(2 * latent_dim),
+    )
+
+
+def paper_decoder(image_shape, latent_dim):
+    """The paper's: dense H/4 W/4 16 tanh, convT 64 and 32 (stride 2), convT C."""
+    height, width = quarter(image_shape, "cvae")
+    return network(
+        "decoder",
+        (latent_dim,),
+        layers.Dense(height * width * 16, activation="tanh"),
+        layers.Reshape((height, width, 16)),
+        layers.Conv2DTranspose(64, 3, strides=2, padding="same", activation="relu"),
+        layers.Conv2DTranspose(32, 3, strides=2, padding="same", activation="relu"),
+        layers.Conv2DTranspose(image_shape[-1], 3, padding="same"),
+    )

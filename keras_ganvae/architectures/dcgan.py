@@ -1,0 +1,119 @@
+"""DCGAN: a convolutional generator and discriminator."""
+
+from keras import layers
+
+from keras_ganvae.architectures import gan
+from keras_ganvae.models.adversarial import AdversarialNetwork
+from keras_ganvae.models.layers import (
+    DepthToSpace,
+    from_tanh_range,
+    network,
+    quarter,
+    to_tanh_range,
+)
+
+KIND = "adversarial"
+
+PAPER = gan.PAPER | {"latent_dim": 128}
+
+DEFAULT = gan.DEFAULT | {
+    "epochs": 20,
+}
+
+PRESETS = {"default": DEFAULT, "paper": PAPER}
+
+
+def build(config, image_shape):
+    networks = {
+        "paper": (paper_generator, paper_discriminator),
+        "default": (generator, discriminator),
+    }
+    make_generator, make_discriminator = networks[config.preset]
+    return AdversarialNetwork(
+        make_generator(image_shape, config.latent_dim),
+        make_discriminator(image_shape, config.dropout),
+        generator_loss=config.generator_loss,
+        average_decay=config.average_decay,
+        seed=config.seed,
+    )
+
+
+def generator(image_shape, latent_dim):
+    """z (B, J) -> images (B, H, W, C) in [0, 1], nothing computed above half the resolution."""
+    height, width = quarter(image_shape, "dcgan")
+    return network(
+        "generator",
+        (latent_dim,),
+        layers.Dense(height * width * 128, use_bias=False),
+        layers.BatchNormalization(),
+        layers.ReLU(),
+        layers.Reshape((height, width, 128)),
+        DepthToSpace(),  # H/2, W/2, 32
+        layers.Conv2D(64, 3, padding="same", use_bias=False),
+        layers.BatchNormalization(),
+        layers.ReLU(),
+        layers.Conv2D(4 * image_shape[-1], 3, padding="same", activation="tanh"),
+        DepthToSpace(),  # H, W, C
+        from_tanh_range(),
+    )
+
+
+def discriminator(image_shape, dropout):
+    """Images (B, H, W, C) in [0, 1] -> logits (B, 1)."""
+    quarter(image_shape, "dcgan")
+    stack = [to_tanh_range()]
+    for filters in (32, 64):
+        stack += [layers.Conv2D(filters, 4, strides=2, padding="same"), layers.LeakyReLU(0.2)]
+        stack += [layers.Dropout(0.3)] if dropout else []
+    return network("discriminator", image_shape, *stack, layers.Flatten(), layers.Dense(1))
+
+
+def paper_generator(image_shape, latent_dim):
+    """The paper's: dense H/4 W/4 256, convT 128, 64 and C (3x3), BN and LeakyReLU between."""
+    height, width = quarter(image_shape, "dcgan")
+
+    def up(filters, strides, **kwargs):
+        return layers.Conv2DTranspose(
+            filters, 3, strides=strides, padding="same", use_bias=False, **kwargs
+        )
+
+    return network(
+        "generator",
+        (latent_dim,),
+        layers.Dense(height * width * 256),
+        layers.BatchNormalization(),
+        layers.LeakyReLU(),
+        layers.Reshape((height, width, 256)),
+        up(128, 1),
+        layers.BatchNormalization(),
+        layers.LeakyReLU(),
+        up(64, 2),  # H/2, W/2
+        layers.BatchNormalization(),
+        layers.LeakyReLU(),
+        up(image_shape[-1], 2, activation="tanh"),  # H, W
+        from_tanh_range(),
+    )
+
+
+def paper_discriminator(image_shape, dropout):
+    """The paper's: conv 64 BN, conv 128 (3x3, stride 2, valid), dense 64, dense 1."""
+
+    def drop(rate):
+        return [layers.Dropout(rate)] if dropout else []
+
+    return network(
+        "discriminator",
+        image_shape,
+        to_tanh_range(),
+        layers.Conv2D(64, 3, strides=2),
+        layers.BatchNormalization(),
+        layers.LeakyReLU(),
+        *drop(0.3),
+        layers.Conv2D(128, 3, strides=2),
+        layers.LeakyReLU(),
+        *drop(0.2),
+        layers.Flatten(),
+        layers.Dense(64),
+        *drop(0.1),
+        layers.Dense(1),
+    )

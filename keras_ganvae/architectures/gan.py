@@ -1,0 +1,111 @@
+"""GAN: a multilayer perceptron as generator and discriminator."""
+
+import math
+
+from keras import layers
+
+from keras_ganvae.models.adversarial import AdversarialNetwork
+from keras_ganvae.models.layers import from_tanh_range, network, to_tanh_range
+
+KIND = "adversarial"
+
+PAPER = {
+    "latent_dim": 100,
+    "batch_size": 128,
+    "epochs": 200,
+    "learning_rate": 2e-4,
+    "optimizer": "adam",
+    "beta_1": 0.9,
+    "schedule": "constant",
+    "generator_loss": "non_saturating",
+    "dropout": True,
+    "average_decay": 0.0,
+}
+
+DEFAULT = PAPER | {
+    "latent_dim": 64,
+    # Radford et al. 2016: 0.9 makes the two players overshoot one another.
+    "beta_1": 0.5,
+    # The game circles rather than converges; its moving average is steadier and cleaner.
+    "average_decay": 0.999,
+    "schedule": "cosine",
+    "epochs": 100,
+}
+
+PRESETS = {"default": DEFAULT, "paper": PAPER}
+
+
+def build(config, image_shape):
+    networks = {
+        "paper": (paper_generator, paper_discriminator),
+        "default": (generator, discriminator),
+    }
+    make_generator, make_discriminator = networks[config.preset]
+    return AdversarialNetwork(
+        make_generator(image_shape, config.latent_dim),
+        make_discriminator(image_shape, config.dropout),
+        generator_loss=config.generator_loss,
+        average_decay=config.average_decay,
+        seed=config.seed,
+    )
+
+
+def generator(image_shape, latent_dim):
+    """z (B, J) -> images (B, H, W, C) in [0, 1]."""
+    hidden = []
+    for width in (256, 512):
+        hidden += [layers.Dense(width, use_bias=False), layers.BatchNormalization(), layers.ReLU()]
+    return network(
+        "generator",
+        (latent_dim,),
+        *hidden,
+        layers.Dense(math.prod(image_shape), activation="tanh"),
+        layers.Reshape(image_shape),
+        from_tanh_range(),
+    )
+
+
+def discriminator(image_shape, dropout):
+    """Images (B, H, W, C) in [0, 1] -> logits (B, 1)."""
+    hidden = []
+    for width in (512, 256):
+        hidden += [layers.Dense(width), layers.LeakyReLU(0.2)]
+        hidden += [layers.Dropout(0.3)] if dropout else []
+    return network(
+        "discriminator",
+        image_shape,
+        to_tanh_range(),
+        layers.Flatten(),
+        *hidden,
+        layers.Dense(1),
+    )
+
+
+def paper_generator(image_shape, latent_dim):
+    """The paper's: dense 128, 256, 512 ReLU, dense H W C tanh."""
+    return network(
+        "generator",
+        (latent_dim,),
+        *[layers.Dense(width, activation="relu") for width in (128, 256, 512)],
+        layers.Dense(math.prod(image_shape), activation="tanh"),
+        layers.Reshape(image_shape),
+        from_tanh_range(),
+    )
+
+
+def paper_discriminator(image_shape, dropout):
+    """The paper's: dense 512, 512, 256, 128, 1; dropout .3, .3, .2 before the ReLUs."""
+    hidden = []
+    for width, rate in ((512, 0.3), (512, 0.3), (256, 0.2)):
+        hidden += [layers.Dense(width)]
+        hidden += [layers.Dropout(rate)] if dropout else []
+        hidden += [layers.ReLU()]
+    return network(
+        "discriminator",
+        image_shape,
+        to_tanh_range(),
+        layers.Flatten(),
+        *hidden,
+        layers.Dense(128, activation="relu"),
+        layers.Dense(1),
+    )

@@ -1,0 +1,357 @@
+"""The command line: arguments in, one call, one printed result.
+
+Nothing heavy is imported before a command has its arguments, so that help and mistakes
+answer at once.
+"""
+
+import argparse
+import dataclasses
+import difflib
+import errno
+import json
+import logging
+import sys
+
+from keras_ganvae import architectures, runtime
+from keras_ganvae.config import TrainConfig, parse_setting, read_toml, scalar_type
+from keras_ganvae.errors import InputError, UserError
+
+PROGRAM = "keras-ganvae"
+
+# Failures of the machine rather than of the program: said in one line, exit 2.
+MACHINE_ERRORS = {
+    errno.ENOSPC: "the disk is full; what was complete before is whole",
+    errno.EDQUOT: "the disk quota is used up; what was complete before is whole",
+    errno.EROFS: "the file system is read-only",
+    errno.EACCES: "permission denied",
+}
+
+
+def main(argv=None) -> int:
+    """Run one command. Returns the exit code: 0 done, 1 failed a gate, 2 bad input, 130."""
+    args = None
+    try:
+        args = parse(sys.argv[1:] if argv is None else argv)
+        logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+        args.run(args)
+        return 0
+    except KeyboardInterrupt:
+        print(f"{PROGRAM}: interrupted", file=sys.stderr)
+        return 130
+    except Exception as error:
+        if args is not None and args.debug:
+            raise
+        message, code = explain(error)
+        print(f"{PROGRAM}: {message}", file=sys.stderr)
+        return code
+
+
+def explain(error) -> tuple[str, int]:
+    """One line for an exception, and the exit code."""
+    if isinstance(error, UserError):
+        return " ".join(str(error).split()), error.exit_code
+    if isinstance(error, OSError) and error.errno in MACHINE_ERRORS:
+        where = f" ({error.filename})" if error.filename else ""
+        return MACHINE_ERRORS[error.errno] + where, 2
+    first = (str(error).splitlines() or [""])[0]
+    return f"unexpected {type(error).__name__}: {first} (--debug shows where)", 1
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse with one-line errors that suggest the nearest option."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, allow_abbrev=False, **kwargs)
+
+    def error(self, message):
+        raise InputError(f"{message}; see {self.prog} --help")
+
+    def refuse_unknown(self, unknown):
+        known = list(self._option_string_actions)
+        close = difflib.get_close_matches(unknown[0].partition("=")[0], known, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"see {self.prog} --help"
+        raise InputError(f"unknown argument '{unknown[0]}'; {hint}")
+
+
+def parse(argv):
+    """Arguments to a namespace whose `run` does the work."""
+    parser = Parser(prog=PROGRAM, description="Train small GANs and VAEs, and draw from them.")
+    parser.add_argument("--version", action="version", version=_version())
+    commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
+    for add in (
+        add_train,
+        add_sample,
+        add_reconstruct,
+        add_interpolate,
+        add_traverse,
+        add_manifold,
+        add_animate,
+        add_datasets,
+        add_doctor,
+    ):
+        add(commands)
+    for command in commands.choices.values():
+        command.add_argument("--debug", action="store_true", help="show tracebacks and all logs")
+    _check_command(argv, commands.choices)
+    args, unknown = parser.parse_known_args(argv)
+    if unknown:
+        commands.choices[argv[0]].refuse_unknown(unknown)
+    return args
+
+
+def _check_command(argv, known):
+    if argv and not argv[0].startswith("-") and argv[0] not in known:
+        close = difflib.get_close_matches(argv[0], known, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"commands: {', '.join(known)}"
+        raise InputError(f"unknown command '{argv[0]}'; {hint}")
+
+
+def _command(commands, name, run, help):
+    parser = commands.add_parser(name, help=help, description=help)
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _version():
+    return f"{PROGRAM} {runtime.versions().get('keras_ganvae', 'not installed')}"
+
+
+# train
+
+
+def add_train(commands):
+    parser = _command(commands, "train", run_train, "train a model and leave a run folder")
+    for each in dataclasses.fields(TrainConfig):
+        _add_flag(parser, each)
+    parser.add_argument("--config", metavar="FILE", help="settings from a TOML file")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="any setting by its name in config.json",
+    )
+    parser.add_argument("--out", metavar="DIR", help="run folder (else runs/<arch>-<data>-<time>)")
+    parser.add_argument("--overwrite", action="store_true", help="replace the run in --out")
+    parser.add_argument("--dry-run", action="store_true", help="say what would happen, and stop")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def _add_flag(parser, each):
+    """One flag for one field of TrainConfig. Absent means: not given."""
+    flag = f"--{each.name.replace('_', '-')}"
+    help = each.metadata["help"] + _default(each)
+    shared = {"default": argparse.SUPPRESS, "help": help}
+    wanted = scalar_type(each)
+    if wanted is bool:
+        parser.add_argument(flag, action=argparse.BooleanOptionalAction, **shared)
+        return
+    choices = each.metadata["choices"]
+    metavar = f"{{{','.join(choices)}}}" if choices else {int: "N", float: "X"}.get(wanted, "TEXT")
+    parser.add_argument(flag, type=wanted, metavar=metavar, **shared)
+
+
+def _default(each):
+    return f" (default {each.default})" if each.default is not None else ""
+
+
+def run_train(args):
+    from keras_ganvae.training.run import check_free
+
+    config = train_config(args)
+    if args.out and not args.dry_run:
+        check_free(args.out, args.overwrite)
+    runtime.start(args.debug)
+    from keras_ganvae.training import recipe
+
+    if args.dry_run:
+        from keras_ganvae.training.plan import plan
+
+        print_plan(plan(config), args.json)
+        return
+    run = recipe.train(config, args.out, overwrite=args.overwrite)
+    print_run(run, args.json)
+
+
+def train_config(args) -> TrainConfig:
+    """Settings of --config, overruled by --set, overruled by flags."""
+    values = read_toml(args.config) if args.config else {}
+    values |= dict(parse_setting(text) for text in args.set)
+    names = [each.name for each in dataclasses.fields(TrainConfig)]
+    values |= {name: getattr(args, name) for name in names if hasattr(args, name)}
+    if not values.get("arch"):
+        raise InputError(f"--arch must be given: {', '.join(architectures.names())}")
+    architectures.check(values["arch"])
+    return TrainConfig.from_dict(values)
+
+
+def print_plan(plan, as_json):
+    if as_json:
+        print(json.dumps(plan, indent=2))
+        return
+    for section, values in plan.items():
+        print(f"{section}")
+        for name, value in values.items():
+            print(f"  {name:24} {value}")
+
+
+def print_run(run, as_json):
+    final = run.history()[-1]
+    if as_json:
+        print(json.dumps({"run": str(run.path), "final": final}, indent=2))
+        return
+    for name, value in final.items():
+        print(f"{name:24} {value:,.4f}" if isinstance(value, float) else f"{name:24} {value}")
+    print(f"run {run.path}")
+
+
+# pictures
+
+
+def add_sample(commands):
+    from keras_ganvae.config import SAMPLING_PRIORS
+
+    parser = _command(commands, "sample", run_sample, "draw images from a trained model")
+    parser.add_argument("source", metavar="SOURCE", help="a run folder")
+    parser.add_argument("--count", type=int, default=64, metavar="N", help="images (default 64)")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="(default 0)")
+    _add_prior(parser, SAMPLING_PRIORS)
+    _add_out(parser, "FILE.png (one grid), FILE.npz (an array), or FOLDER/ (one PNG each)")
+
+
+def run_sample(args):
+    if args.count < 1:
+        raise InputError(f"--count must be at least 1, not {args.count}")
+    _draw("sample", args, count=args.count, seed=_seed(args), prior=args.prior)
+
+
+def add_reconstruct(commands):
+    help = "test images beside their reconstructions by a VAE"
+    _add_picture(commands, "reconstruct", run_reconstruct, help)
+
+
+def run_reconstruct(args):
+    _draw("reconstruct", args)
+
+
+def add_interpolate(commands):
+    help = "walks between two latents, one a row"
+    _add_prior_picture(commands, "interpolate", run_interpolate, help)
+
+
+def run_interpolate(args):
+    _draw("interpolate", args, seed=_seed(args), prior=args.prior)
+
+
+def add_traverse(commands):
+    help = "one latent dimension at a time, the most active first"
+    _add_prior_picture(commands, "traverse", run_traverse, help)
+
+
+def run_traverse(args):
+    _draw("traverse", args, seed=_seed(args), prior=args.prior)
+
+
+def add_manifold(commands):
+    help = "the plane of the two most active latent dimensions"
+    _add_prior_picture(commands, "manifold", run_manifold, help)
+
+
+def run_manifold(args):
+    _draw("manifold", args, seed=_seed(args), prior=args.prior)
+
+
+def add_animate(commands):
+    help = "a GIF of the fixed-noise grid over training"
+    _add_picture(commands, "animate", run_animate, help, out="FILE.gif")
+
+
+def run_animate(args):
+    _draw("animate", args)
+
+
+def _add_picture(commands, name, run, help, out="FILE.png"):
+    parser = _command(commands, name, run, help)
+    parser.add_argument("source", metavar="RUN", help="a run folder")
+    _add_out(parser, out)
+    return parser
+
+
+def _add_prior_picture(commands, name, run, help):
+    from keras_ganvae.config import SAMPLING_PRIORS
+
+    parser = _add_picture(commands, name, run, help)
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="(default 0)")
+    _add_prior(parser, SAMPLING_PRIORS)
+
+
+def _add_prior(parser, choices):
+    help = "what z is drawn from (default: the run's own)"
+    parser.add_argument("--prior", choices=choices, help=help)
+
+
+def _add_out(parser, help):
+    parser.add_argument("--out", required=True, metavar="FILE", help=help)
+
+
+def _seed(args):
+    if not 0 <= args.seed < 2**31:
+        raise InputError(f"--seed must be from 0 to {2**31 - 1}, not {args.seed}")
+    return args.seed
+
+
+def _draw(name, args, **options):
+    """Open the run, call the function of `drawing` with this name, print what it drew."""
+    from keras_ganvae.training.run import Run
+
+    run = Run.open(args.source)
+    runtime.start(args.debug)
+    from keras_ganvae import drawing
+
+    print(getattr(drawing, name)(run, out=args.out, **options))
+    print(args.out)
+
+
+# the machine
+
+
+def add_datasets(commands):
+    parser = _command(
+        commands, "datasets", run_datasets, "which data sets are on disk or can be fetched"
+    )
+    parser.add_argument("--data-dir", metavar="DIR", help="where TFDS keeps data sets")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def run_datasets(args):
+    runtime.start(args.debug)
+    from keras_ganvae import data
+
+    found = data.available(args.data_dir)
+    if args.json:
+        print(json.dumps([dataclasses.asdict(each) for each in found], indent=2))
+        return
+    for each in found:
+        state = "on disk" if each.on_disk else "fetchable" if each.fetchable else "-"
+        print(f"{each.spec:18} {state:10} {each.note}")
+
+
+def add_doctor(commands):
+    parser = _command(commands, "doctor", run_doctor, "versions, devices, and what is missing")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def run_doctor(args):
+    runtime.start(args.debug)
+    from keras_ganvae.doctor import examine
+
+    report = examine()
+    if args.json:
+        print(json.dumps(report, indent=2))
+        return
+    for name, value in report.items():
+        print(f"{name:22} {value}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

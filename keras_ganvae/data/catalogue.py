@@ -1,0 +1,72 @@
+"""`available`: which data sets are on disk, and which could be fetched."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from keras_ganvae.data import network, tfds_source
+
+# Small images that suit these models, and where TFDS downloads them from.
+FETCHABLE = {
+    "mnist": ("28x28x1, handwritten digits", "https://storage.googleapis.com"),
+    "fashion_mnist": (
+        "28x28x1, clothes",
+        "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com",
+    ),
+    "kmnist": ("28x28x1, Japanese letters", "http://codh.rois.ac.jp"),
+    "emnist": ("28x28x1, letters and digits", "https://biometrics.nist.gov"),
+    "cifar10": ("32x32x3, animals and vehicles", "https://www.cs.toronto.edu"),
+    "cifar100": ("32x32x3, a hundred kinds of things", "https://www.cs.toronto.edu"),
+    "svhn_cropped": ("32x32x3, house numbers", "http://ufldl.stanford.edu"),
+}
+
+
+@dataclass(frozen=True)
+class Available:
+    """One data set: `spec` is what `--dataset` takes.
+
+    `on_disk`: it loads without a network. `fetchable`: it is not on disk, but the host that
+    it comes from answers now. `note` says for people what it is and where it lies.
+    """
+
+    spec: str
+    on_disk: bool
+    fetchable: bool
+    note: str
+
+
+def available(data_dir=None) -> list[Available]:
+    """The built-in digits, the image data sets in TFDS's folder, and a few worth fetching.
+
+    Takes a folder listing and at most `network.PATIENCE` seconds of waiting for hosts, which
+    are asked all at once. Without a network nothing is `fetchable`.
+    """
+    built_in = Available("synthetic", True, False, "28x28x1, handwriting-like digits, built in")
+    here = {it.spec: it for it in tfds_source.prepared(data_dir) if _has_images(it.folder)}
+    names = {it.name for it in here.values()}
+    on_disk = [Available(spec, True, False, str(it.folder)) for spec, it in here.items()]
+    missing = {name: entry for name, entry in FETCHABLE.items() if name not in names}
+    return [built_in, *on_disk, *_fetchable(missing)]
+
+
+def _fetchable(missing) -> list[Available]:
+    if not missing:
+        return []
+    hosts = sorted({host for _, host in missing.values()})
+    with ThreadPoolExecutor(len(hosts)) as pool:
+        answers = dict(zip(hosts, pool.map(network.reachable, hosts), strict=True))
+    return [
+        Available(name, False, answers[host], note if answers[host] else f"{note}; not reachable")
+        for name, (note, host) in missing.items()
+    ]
+
+
+def _has_images(folder: Path) -> bool:
+    """Whether TFDS's description of the features has an image called "image"."""
+    try:
+        features = json.loads((folder / "features.json").read_text())["featuresDict"]["features"]
+        return "image" in features["image"]
+    except (OSError, ValueError, KeyError, TypeError):
+        # Not an image data set, or one too damaged to tell; `load` says which.
+        return False

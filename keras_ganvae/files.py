@@ -1,0 +1,74 @@
+"""Writing files so that a death at any moment leaves the old file or the new one, whole."""
+
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+
+@contextlib.contextmanager
+def replacing(path):
+    """Yield a path beside `path` to write to; on success it becomes `path`.
+
+    The file is synced before it is renamed. On an error it is removed and `path` stays
+    as it was.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Keeping the ending lets writers that choose a format by it do so.
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=path.name)
+    os.close(descriptor)
+    beside = Path(name)
+    try:
+        yield beside
+        beside.chmod(0o666 & ~_umask())  # mkstemp's 0600 would lock out other readers
+        sync(beside)
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def replacing_folder(path):
+    """The same for a folder: yield an empty one beside it, then swap."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}-"))
+    try:
+        yield beside
+        beside.chmod(0o777 & ~_umask())
+        for file in beside.iterdir():
+            sync(file)
+        sync(beside)
+        if path.exists():
+            shutil.rmtree(path)
+        os.replace(beside, path)
+        sync(path.parent)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def write_text(path, text: str):
+    with replacing(path) as beside:
+        beside.write_text(text)
+
+
+def write_json(path, value):
+    write_text(path, json.dumps(value, indent=2) + "\n")
+
+
+def sync(path):
+    """Push a file or folder to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _umask():
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

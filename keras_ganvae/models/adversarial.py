@@ -1,0 +1,195 @@
+"""The adversarial game: a generator G and a discriminator D, each with its optimizer."""
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from keras_ganvae import equations
+
+
+@keras.saving.register_keras_serializable("keras_ganvae")
+class AdversarialNetwork(keras.Model):
+    """A GAN trained by equations (1) or (6) and (2), both players moving at once.
+
+    One forward pass of G and two of D (real, fake) serve both gradients, so each
+    network sees a batch in training mode exactly once a step: D's move can't touch G's
+    batch-norm statistics, nor G's move D's.
+
+    Args:
+        generator: z (B, latent) -> images (B, H, W, C) in [0, 1].
+        discriminator: images (B, H, W, C) in [0, 1] -> logits (B, 1).
+        generator_loss: a key of `equations.GENERATOR_LOSSES`.
+        average_decay: decay of the moving average of G's weights that images are drawn
+            from; 0 draws from G itself.
+        seed: of the noise that training and validation draw.
+    """
+
+    def __init__(
+        self,
+        generator,
+        discriminator,
+        *,
+        generator_loss="non_saturating",
+        average_decay=0.0,
+        seed=0,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.generator = generator
+        self.discriminator = discriminator
+        self.generator_loss_name = generator_loss
+        self.average_decay = average_decay
+        self.seed = seed
+        self.averaged_generator = self._average_of(generator) if average_decay else None
+        self.noise_seed = keras.random.SeedGenerator(seed)
+        self.validation_noise_seed = keras.random.SeedGenerator(seed + 1)
+        self.means = [
+            keras.metrics.Mean(name)
+            for name in (
+                "generator_loss",
+                "discriminator_loss",
+                "real_accuracy",
+                "fake_accuracy",
+                "accuracy",
+            )
+        ]
+        self.built = True  # both networks are
+
+    def compile(self, generator_optimizer, discriminator_optimizer, **kwargs):
+        """Give each player its optimizer, built at once so that its state can be restored."""
+        # Each optimizer scales its own loss (see train_step), if it scales at all.
+        super().compile(optimizer=generator_optimizer, auto_scale_loss=False, **kwargs)
+        self.discriminator_optimizer = discriminator_optimizer
+        self.optimizer.build(self.generator.trainable_variables)
+        self.discriminator_optimizer.build(self.discriminator.trainable_variables)
+
+    optimizer_names = ("generator_optimizer", "discriminator_optimizer")
+
+    @property
+    def optimizers(self):
+        """Generator's, discriminator's."""
+        return [self.optimizer, self.discriminator_optimizer]
+
+    @property
+    def networks(self):
+        return [self.generator, self.discriminator]
+
+    @property
+    def metrics(self):
+        # Without Keras's own loss tracker, which a custom step leaves at zero.
+        return self.means
+
+    @property
+    def latent_dim(self):
+        return self.generator.input_shape[-1]
+
+    @property
+    def image_shape(self):
+        return self.generator.output_shape[1:]
+
+    @property
+    def sampling_generator(self):
+        """The network that images are drawn from: the moving average where there is one."""
+        return self.averaged_generator or self.generator
+
+    def decode(self, latents):
+        """z (B, latent) -> images (B, H, W, C) in [0, 1]."""
+        return ops.cast(self.sampling_generator(latents, training=False), "float32")
+
+    def call(self, latents, training=False):
+        return self.decode(latents)
+
+    def terms(self, real, latents, training):
+        """Both losses and D's accuracies on one batch, equations (1) or (6) and (2).
+
+        Args:
+            real: images (B, H, W, C) in [0, 1].
+            latents: z ~ N(0, I), (B, latent).
+
+        Returns:
+            dict of scalars under their logged names: losses in nats per image,
+            accuracies in [0, 1].
+        """
+        fake = self.generator(latents, training=training)
+        # Losses are float32 whatever the precision of the networks.
+        real_logits = ops.cast(self.discriminator(real, training=training), "float32")
+        fake_logits = ops.cast(self.discriminator(fake, training=training), "float32")
+        real_accuracy = ops.mean(ops.cast(real_logits > 0, "float32"))
+        fake_accuracy = ops.mean(ops.cast(fake_logits <= 0, "float32"))
+        return {
+            "generator_loss": equations.GENERATOR_LOSSES[self.generator_loss_name](fake_logits),
+            "discriminator_loss": equations.discriminator_loss(real_logits, fake_logits),
+            "real_accuracy": real_accuracy,
+            "fake_accuracy": fake_accuracy,
+            "accuracy": (real_accuracy + fake_accuracy) / 2,
+        }
+
+    def train_step(self, real):
+        latents = self._latents(real, self.noise_seed)
+        g_weights = self.generator.trainable_variables
+        d_weights = self.discriminator.trainable_variables
+        with tf.GradientTape(persistent=True) as tape:
+            terms = self.terms(real, latents, training=True)
+            g_loss = self.optimizer.scale_loss(terms["generator_loss"])
+            d_loss = self.discriminator_optimizer.scale_loss(terms["discriminator_loss"])
+        g_gradients = tape.gradient(g_loss, g_weights)
+        d_gradients = tape.gradient(d_loss, d_weights)
+        self.optimizer.apply(g_gradients, g_weights)
+        self.discriminator_optimizer.apply(d_gradients, d_weights)
+        self._update_average()
+        return self._log(terms, real)
+
+    def test_step(self, real):
+        latents = self._latents(real, self.validation_noise_seed)
+        return self._log(self.terms(real, latents, training=False), real)
+
+    def _latents(self, real, seed):
+        return keras.random.normal((ops.shape(real)[0], self.latent_dim), seed=seed)
+
+    def _log(self, terms, real):
+        # Weighted by the batch, so that a partial last batch leaves the epoch's mean right.
+        for mean in self.means:
+            mean.update_state(terms[mean.name], sample_weight=ops.shape(real)[0])
+        return self.get_metrics_result()
+
+    @staticmethod
+    def _average_of(generator):
+        average = keras.models.clone_model(generator)
+        average.set_weights(generator.get_weights())
+        average.trainable = False
+        return average
+
+    def _update_average(self):
+        if self.averaged_generator is None:
+            return
+        for average, weight in zip(
+            self.averaged_generator.weights, self.generator.weights, strict=True
+        ):
+            average.assign(average + (1 - self.average_decay) * (weight - average))
+
+    def get_config(self):
+        return {
+            "generator": keras.saving.serialize_keras_object(self.generator),
+            "discriminator": keras.saving.serialize_keras_object(self.discriminator),
+            "generator_loss": self.generator_loss_name,
+            "average_decay": self.average_decay,
+            "seed": self.seed,
+            "name": self.name,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        for network in ("generator", "discriminator"):
+            config[network] = keras.saving.deserialize_keras_object(config[network])
+        return cls(**config)
+
+    def get_compile_config(self):
+        return {
+            "generator_optimizer": keras.saving.serialize_keras_object(self.optimizer),
+            "discriminator_optimizer": keras.saving.serialize_keras_object(
+                self.discriminator_optimizer
+            ),
+        }
+
+    def compile_from_config(self, config):
+        self.compile(**{k: keras.saving.deserialize_keras_object(v) for k, v in config.items()})

@@ -1,0 +1,43 @@
+"""Numpy in, numpy out, a batch at a time: the ways in and out of the latent space."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+BATCH = 500
+
+
+def encode(model, images, seed):
+    """q(z|x) of uint8 images under the model's own binarisation.
+
+    Args:
+        images: uint8 (N, H, W, C).
+        seed: of the binarisation's draws.
+
+    Returns:
+        mean, log-variance: float32 (N, J) each.
+    """
+    draws = keras.random.SeedGenerator(seed)
+    parts = []
+    for start in range(0, len(images), BATCH):
+        x = tf.constant(images[start : start + BATCH], tf.float32) / 255.0
+        parts.append([np.asarray(part) for part in model.encode(model.binarise(x, draws))])
+    mean, log_var = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return mean, log_var
+
+
+def decode(model, latents):
+    """z (N, J) -> float32 images (N, H, W, C) in [0, 1]."""
+    latents = np.asarray(latents, np.float32)
+    parts = [
+        np.asarray(model.decode(tf.constant(latents[start : start + BATCH])))
+        for start in range(0, len(latents), BATCH)
+    ]
+    return np.concatenate(parts)
+
+
+def draw_posterior(model, images, seed):
+    """One z ~ q(z|x) for each uint8 image, (N, J) float32."""
+    mean, log_var = encode(model, images, seed)
+    noise = np.random.default_rng(seed).standard_normal(mean.shape, dtype=np.float32)
+    return mean + np.exp(0.5 * log_var) * noise

@@ -1,0 +1,157 @@
+"""The variational autoencoder: an encoder q(z|x), a decoder p(x|z), and their ELBO."""
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from keras_ganvae import equations
+
+
+@keras.saving.register_keras_serializable("keras_ganvae")
+class VariationalAutoencoder(keras.Model):
+    """A VAE trained on equation (3), with (4) and (5) as its two terms.
+
+    Args:
+        encoder: pixels (B, H, W, C) -> (B, 2 J), the mean and the log-variance of
+            q(z|x) side by side.
+        decoder: z (B, J) -> logits (B, H, W, C) of p(x|z).
+        beta: weight of the KL in the loss; 1 is the paper's.
+        binarisation: what the pixels are before both networks see them: "stochastic"
+            (a fresh Bernoulli draw each time), "threshold" (rounded, the paper's) or
+            "none" (then equation (4) is a cross-entropy, not a likelihood).
+        seed: of the noise that training and validation draw.
+    """
+
+    def __init__(
+        self, encoder, decoder, *, beta=1.0, binarisation="stochastic", seed=0, **kwargs
+    ):
+        super().__init__(**kwargs)
+        self.encoder = encoder
+        self.decoder = decoder
+        self.beta = beta
+        self.binarisation = binarisation
+        self.seed = seed
+        self.noise_seed = keras.random.SeedGenerator(seed)
+        self.validation_noise_seed = keras.random.SeedGenerator(seed + 1)
+        self.means = [keras.metrics.Mean(name) for name in ("loss", "reconstruction", "kl")]
+        self.built = True  # both networks are
+
+    def compile(self, optimizer, **kwargs):
+        """Take the one optimizer, built at once so that its state can be restored."""
+        super().compile(optimizer=optimizer, auto_scale_loss=False, **kwargs)
+        self.optimizer.build(self.trainable_variables)
+
+    optimizer_names = ("optimizer",)
+
+    @property
+    def optimizers(self):
+        return [self.optimizer]
+
+    @property
+    def networks(self):
+        return [self.encoder, self.decoder]
+
+    @property
+    def metrics(self):
+        # Without Keras's own loss tracker, which a custom step leaves at zero.
+        return self.means
+
+    @property
+    def latent_dim(self):
+        return self.decoder.input_shape[-1]
+
+    @property
+    def image_shape(self):
+        return self.decoder.output_shape[1:]
+
+    def encode(self, images, training=False):
+        """Pixels (B, H, W, C) as the likelihood sees them -> mean, log-variance, (B, J) each."""
+        # Float32 whatever the precision of the networks: the KL has an exponential.
+        return ops.split(
+            ops.cast(self.encoder(images, training=training), "float32"), 2, axis=-1
+        )
+
+    def logits(self, latents, training=False):
+        """z (B, J) -> float32 logits (B, H, W, C) of p(x|z)."""
+        return ops.cast(self.decoder(latents, training=training), "float32")
+
+    def decode(self, latents):
+        """z (B, J) -> images (B, H, W, C) in [0, 1], the means of p(x|z)."""
+        return ops.sigmoid(self.logits(latents))
+
+    def call(self, images, training=False):
+        """Reconstruction through the posterior's mean: images -> images in [0, 1]."""
+        mean, _ = self.encode(images)
+        return self.decode(mean)
+
+    def binarise(self, images, seed):
+        """Images in [0, 1] as the likelihood sees them, by the model's binarisation."""
+        match self.binarisation:
+            case "stochastic":
+                uniform = keras.random.uniform(ops.shape(images), seed=seed)
+                return equations.binarise(images, uniform)
+            case "threshold":
+                return equations.binarise(images, 0.5)
+            case _:
+                return images
+
+    def terms(self, x, noise, training):
+        """The negative ELBO of equation (3) and its two parts, image by image.
+
+        Args:
+            x: pixels as the likelihood sees them, (B, H, W, C).
+            noise: epsilon ~ N(0, I), (B, J).
+
+        Returns:
+            dict of (B,) under the logged names, nats per image; `loss` is
+            reconstruction + beta kl.
+        """
+        mean, log_var = self.encode(x, training=training)
+        latents = equations.reparameterise(mean, log_var, noise)
+        logits = self.logits(latents, training=training)
+        log_likelihood = equations.bernoulli_log_likelihood(x, logits)
+        kl = ops.sum(equations.gaussian_kl(mean, log_var), axis=-1)
+        return {
+            "loss": equations.negative_elbo(log_likelihood, kl, self.beta),
+            "reconstruction": -log_likelihood,
+            "kl": kl,
+        }
+
+    def train_step(self, images):
+        x, noise = self._draw(images, self.noise_seed)
+        with tf.GradientTape() as tape:
+            terms = self.terms(x, noise, training=True)
+            loss = self.optimizer.scale_loss(ops.mean(terms["loss"]))
+        weights = self.trainable_variables
+        self.optimizer.apply(tape.gradient(loss, weights), weights)
+        return self._log(terms)
+
+    def test_step(self, images):
+        x, noise = self._draw(images, self.validation_noise_seed)
+        return self._log(self.terms(x, noise, training=False))
+
+    def _draw(self, images, seed):
+        x = self.binarise(images, seed)
+        noise = keras.random.normal((ops.shape(images)[0], self.latent_dim), seed=seed)
+        return x, noise
+
+    def _log(self, terms):
+        for mean in self.means:
+            mean.update_state(terms[mean.name])
+        return self.get_metrics_result()
+
+    def get_config(self):
+        return {
+            "encoder": keras.saving.serialize_keras_object(self.encoder),
+            "decoder": keras.saving.serialize_keras_object(self.decoder),
+            "beta": self.beta,
+            "binarisation": self.binarisation,
+            "seed": self.seed,
+            "name": self.name,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        for network in ("encoder", "decoder"):
+            config[network] = keras.saving.deserialize_keras_object(config[network])
+        return cls(**config)

@@ -1,0 +1,69 @@
+"""The process around the work: TensorFlow kept quiet, seeds, precision, versions."""
+
+import contextlib
+import importlib
+import importlib.metadata
+import os
+import platform
+import sys
+import tempfile
+
+# What decides a run's numbers; written into every run.
+PACKAGES = ("keras_ganvae", "tensorflow", "keras", "numpy", "tensorflow-datasets")
+
+POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
+
+
+def start(debug=False):
+    """Import TensorFlow without its start-up chatter.
+
+    The chatter comes from C++ on file descriptor 2, before any log level is read. It is
+    shown after all if the import fails, or with `debug`.
+    """
+    os.environ["KERAS_BACKEND"] = "tensorflow"  # the train_steps are TensorFlow's
+    if debug or "tensorflow" in sys.modules:
+        return
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    with tempfile.TemporaryFile() as chatter:
+        sys.stderr.flush()
+        stderr = os.dup(2)
+        os.dup2(chatter.fileno(), 2)
+        try:
+            tensorflow = importlib.import_module("tensorflow")
+            tensorflow.config.list_physical_devices()  # where CUDA has its say
+        except BaseException:
+            chatter.seek(0)
+            os.write(stderr, chatter.read())
+            raise
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+
+
+def prepare(seed: int, precision: str):
+    """Seed everything that draws, and set the arithmetic of the layers made from here on.
+
+    With op determinism the same seed on the same machine gives the same weights.
+    """
+    import keras
+    import tensorflow as tf
+
+    keras.utils.set_random_seed(seed)
+    tf.config.experimental.enable_op_determinism()
+    keras.config.set_dtype_policy(POLICIES[precision])
+
+
+def versions() -> dict:
+    """Versions of Python and of the packages that decide a run's numbers."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
+
+
+@contextlib.contextmanager
+def progress_on_stderr():
+    """Keras prints its progress bar to stdout, which is for results."""
+    with contextlib.redirect_stdout(sys.stderr):
+        yield

@@ -1,0 +1,222 @@
+"""A run folder: what training leaves behind, and the way back to the model."""
+
+import csv
+import json
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from keras_ganvae import runtime
+from keras_ganvae.config import TrainConfig
+from keras_ganvae.errors import InputError
+from keras_ganvae.files import replacing, write_json
+from keras_ganvae.models.prior import MixturePrior, NormalPrior
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run folder. `record` is the whole of its config.json."""
+
+    path: Path
+    config: TrainConfig
+    record: dict
+
+    @classmethod
+    def create(cls, path, config, dataset, overwrite=False) -> "Run":
+        """Make the folder and write config.json: enough to repeat the run.
+
+        Raises:
+            InputError: see `check_free`.
+        """
+        path = Path(path)
+        check_free(path, overwrite)
+        record = {
+            "arch": config.arch,
+            "config": config.to_dict(),
+            "dataset": dataset_record(dataset),
+            "versions": runtime.versions(),
+            "command": " ".join(["keras-ganvae", *sys.argv[1:]]),
+        }
+        if path.exists():
+            shutil.rmtree(path)
+        for folder in ("figures", "checkpoint", "tensorboard"):
+            (path / folder).mkdir(parents=True)
+        write_json(path / "config.json", record)
+        return cls(path, config, record)
+
+    @classmethod
+    def open(cls, path) -> "Run":
+        """Read a run folder's config.json.
+
+        Raises:
+            InputError: there is no run, or its config.json is damaged.
+        """
+        path = Path(path)
+        if not path.is_dir():
+            raise InputError(f"no run folder at {path}")
+        try:
+            record = json.loads((path / "config.json").read_text())
+            config = TrainConfig.from_dict(record["config"])
+        except FileNotFoundError as error:
+            raise InputError(f"{path} is not a run folder: it has no config.json") from error
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{path / 'config.json'} is damaged: {error}") from error
+        return cls(path, config, record)
+
+    @property
+    def history_file(self):
+        return self.path / "history.csv"
+
+    @property
+    def checkpoints(self):
+        return self.path / "checkpoint"
+
+    @property
+    def figures(self):
+        return self.path / "figures"
+
+    @property
+    def tensorboard(self):
+        return self.path / "tensorboard"
+
+    @property
+    def model_file(self):
+        return self.path / "model.keras"
+
+    @property
+    def prior_file(self):
+        return self.path / "prior.npz"
+
+    @property
+    def is_variational(self) -> bool:
+        return self.config.beta is not None
+
+    def history(self) -> list[dict]:
+        """The rows of history.csv: int epochs, float values.
+
+        Raises:
+            InputError: there is none, or it is damaged.
+        """
+        try:
+            with open(self.history_file, newline="") as file:
+                return [
+                    {k: int(v) if k == "epoch" else float(v) for k, v in row.items()}
+                    for row in csv.DictReader(file)
+                ]
+        except (OSError, ValueError, TypeError) as error:
+            raise InputError(f"{self.history_file} is missing or damaged: {error}") from error
+
+    def dataset(self):
+        """Load the data set that the run was trained on.
+
+        Raises:
+            InputError: it can't be found, or its content has changed.
+        """
+        dataset = load_dataset(self.config)
+        recorded = self.record["dataset"]["fingerprint"]
+        if dataset.fingerprint != recorded:
+            raise InputError(
+                f"{self.config.dataset} has changed since {self.path} was trained on it"
+                f" (fingerprint {dataset.fingerprint[:12]}, then {recorded[:12]})"
+            )
+        return dataset
+
+    def model(self):
+        """Load the trained model.
+
+        Raises:
+            InputError: the run is not finished, or the file is damaged.
+        """
+        import keras
+
+        import keras_ganvae.models.adversarial
+        import keras_ganvae.models.layers
+        import keras_ganvae.models.variational  # noqa: F401 (registers the classes)
+
+        if not self.model_file.exists():
+            raise InputError(
+                f"{self.path} is not finished: it has no model.keras;"
+                f" go on with: keras-ganvae train --resume {self.path}"
+            )
+        try:
+            return keras.saving.load_model(self.model_file)
+        except Exception as error:  # Keras raises whatever its zip and HDF5 readers do
+            raise InputError(f"{self.model_file} is damaged: {first_line(error)}") from error
+
+    def prior(self, name=None):
+        """What to sample from: "normal", "mixture", or None for the run's own default.
+
+        Raises:
+            InputError: a GAN has no mixture; the file is missing or damaged.
+        """
+        name = name or self.config.sampling_prior or "normal"
+        if name == "normal":
+            return NormalPrior(self.config.latent_dim)
+        if not self.is_variational:
+            raise InputError(f"{self.path} holds a {self.config.arch}, whose prior is N(0, I)")
+        try:
+            return MixturePrior.load(self.prior_file)
+        except FileNotFoundError as error:
+            raise InputError(f"{self.path} is not finished: it has no prior.npz") from error
+        except Exception as error:  # numpy raises whatever its zip reader does
+            raise InputError(f"{self.prior_file} is damaged: {first_line(error)}") from error
+
+    def save_model(self, model):
+        with replacing(self.model_file) as beside:
+            model.save(beside)
+
+
+def load_dataset(config):
+    """The data set that a config names, at its size, limit and validation split."""
+    from keras_ganvae import data
+
+    return data.load(
+        config.dataset,
+        data_dir=config.data_dir,
+        image_size=config.image_size,
+        limit=config.limit,
+        validation_size=config.validation_size,
+    )
+
+
+def dataset_record(dataset) -> dict:
+    """What config.json says of the data."""
+    return {
+        "name": dataset.name,
+        "fingerprint": dataset.fingerprint,
+        "image_shape": list(dataset.image_shape),
+        "train": len(dataset.train),
+        "validation": len(dataset.validation),
+        "test": len(dataset.test),
+    }
+
+
+def check_free(path, overwrite):
+    """Refuse a folder whose content a new run would destroy.
+
+    Raises:
+        InputError: `path` holds a run and `overwrite` is false, holds something that is
+            not a run, or can't be written.
+    """
+    path = Path(path)
+    if path.exists() and not path.is_dir():
+        raise InputError(f"--out {path} is a file")
+    if path.is_dir() and any(path.iterdir()):
+        if not (path / "config.json").exists():
+            raise InputError(f"--out {path} is not empty and not a run; choose another folder")
+        if not overwrite:
+            raise InputError(
+                f"--out {path} already holds a run; --overwrite replaces it, --resume continues it"
+            )
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with replacing(path / "config.json.probe") as beside:
+            beside.write_text("")
+        (path / "config.json.probe").unlink()
+    except OSError as error:
+        raise InputError(f"can't write to --out {path}: {error.strerror}") from error
+
+
+def first_line(error) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,138 @@
+import numpy as np
+import pytest
+
+from keras_ganvae.data import load
+from keras_ganvae.errors import InputError
+
+
+@pytest.fixture
+def save(tmp_path):
+    def save(**arrays):
+        np.savez_compressed(tmp_path / "digits.npz", **arrays)
+        return f"npz:{tmp_path / 'digits.npz'}"
+
+    return save
+
+
+@pytest.mark.parametrize("shape", [(24, 28, 28), (24, 28, 28, 1), (24, 32, 32, 3)])
+@pytest.mark.parametrize("key", ["x_train", "images"])
+def test_images_alone(save, pixels, tmp_path, key, shape):
+    images = pixels(*shape)
+    data = load(save(**{key: images}))
+    assert data.name == "npz-digits"
+    assert data.spec == f"npz:{tmp_path / 'digits.npz'}"
+    assert data.image_shape == (*shape, 1)[1:4]
+    assert (len(data.train), len(data.validation), len(data.test)) == (21, 1, 2)
+    splits = (data.train, data.validation, data.test)
+    assert {i.tobytes() for split in splits for i in split.images} == {i.tobytes() for i in images}
+    assert data.classes is None and data.test.labels is None
+
+
+@pytest.mark.parametrize("validation", ["validation", "val"])
+def test_all_splits_with_labels(save, pixels, validation):
+    x, t, v = pixels(9, 4, 4), pixels(5, 4, 4), pixels(4, 4, 4)
+    arrays = {
+        "x_train": x,
+        "y_train": np.arange(9, dtype=np.uint8),
+        "x_test": t,
+        "y_test": np.arange(5)[:, None],
+        f"x_{validation}": v,
+    }
+    data = load(save(**arrays))
+    np.testing.assert_array_equal(data.train.images[..., 0], x)
+    np.testing.assert_array_equal(data.validation.images[..., 0], v)
+    np.testing.assert_array_equal(data.test.images[..., 0], t)
+    assert data.train.labels.tolist() == list(range(9)) and data.train.labels.dtype == np.int64
+    assert data.test.labels.tolist() == list(range(5)) and data.validation.labels is None
+    assert data.classes == tuple("012345678")
+
+
+def test_labels_stay_with_their_images(save):
+    images = np.arange(200, dtype=np.uint8).repeat(16).reshape(200, 4, 4)
+    data = load(save(images=images, labels=np.arange(200)))
+    for split in (data.train, data.validation, data.test):
+        assert split.images[:, 0, 0, 0].tolist() == split.labels.tolist()
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_floats_are_rounded_to_bytes(save, dtype):
+    images = np.broadcast_to(np.arange(256).reshape(1, 16, 16) / 255, (3, 16, 16))
+    data = load(save(images=images.astype(dtype)))
+    np.testing.assert_array_equal(data.train.images[0].ravel(), np.arange(256))
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"pictures": np.zeros((3, 4, 4))}, "no images under x_train or images; it has pictures"),
+        ({}, "no images under x_train or images; it has nothing"),
+        ({"images": np.zeros((3, 4))}, "'images' has shape 3x4"),
+        ({"images": np.zeros((3, 4, 4, 2), np.uint8)}, "'images' has shape 3x4x4x2"),
+        ({"images": np.zeros((0, 4, 4), np.uint8)}, "'images' has shape 0x4x4x1: no images"),
+        ({"images": np.zeros((3, 4, 4), np.int64)}, "'images' is int64; images must be uint8"),
+        ({"images": np.zeros((3, 4, 4), object)}, "digits.npz cannot be read"),
+        ({"x_train": np.full((3, 4, 4), 1.5)}, "'x_train' has values from 1.5 to 1.5"),
+        ({"x_train": np.full((3, 4, 4), -0.1)}, "'x_train' has values from -0.1"),
+        ({"x_train": np.full((3, 4, 4), np.nan)}, "'x_train' has values from nan to nan"),
+        ({"x_train": np.full((3, 4, 4), np.inf)}, "'x_train' has values from inf"),
+    ],
+)
+def test_bad_images(save, arrays, message):
+    with pytest.raises(InputError, match=message):
+        load(save(**arrays))
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"labels": np.arange(4)}, "'labels' has shape 4; .* each of the 6 images under 'images'"),
+        ({"labels": np.eye(6)}, "'labels' has shape 6x6"),
+        ({"labels": np.zeros(6)}, "'labels' is float64; labels must be whole numbers"),
+        ({"labels": np.arange(6) - 1}, "'labels' has values from -1 to 4"),
+        ({"labels": np.arange(6) * 10**6}, "'labels' has values from 0 to 5000000"),
+        ({"y_train": np.arange(6), "labels": np.arange(6)}, "both 'y_train' and 'labels'"),
+        ({"x_train": np.zeros((6, 4, 4), np.uint8)}, "both 'x_train' and 'images'"),
+        ({"y_test": np.arange(6)}, "labels under 'y_test' but no images under x_test"),
+        ({"x_test": np.zeros((6, 4, 5), np.uint8)}, "under 'x_test' are 4x5x1, .* are 4x4x1"),
+        ({"x_val": np.zeros((6, 4, 4, 3), np.uint8)}, "under 'x_val' are 4x4x3, .* are 4x4x1"),
+    ],
+)
+def test_arrays_that_do_not_fit_the_images(save, pixels, arrays, message):
+    with pytest.raises(InputError, match=message):
+        load(save(images=pixels(6, 4, 4), **arrays))
+
+
+def _truncated(path):
+    np.savez(path, images=np.zeros((100, 8, 8), np.uint8))
+    path.write_bytes(path.read_bytes()[:3000])
+
+
+def _single(path):
+    with path.open("wb") as file:
+        np.save(file, np.zeros(3))
+
+
+def _flipped(path):
+    np.savez_compressed(path, images=np.random.RandomState(0).bytes(5000))
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda path: None, "There is no file .*bad.npz"),
+        (lambda path: path.mkdir(), "There is no file .*bad.npz"),
+        (lambda path: path.write_bytes(b""), "bad.npz cannot be read as .npz"),
+        (lambda path: path.write_text("hello"), "bad.npz cannot be read as .npz"),
+        (_truncated, "bad.npz cannot be read as .npz"),
+        (_flipped, "bad.npz cannot be read as .npz"),
+        (_single, "bad.npz is a single array"),
+    ],
+)
+def test_bad_files(tmp_path, make, message):
+    make(tmp_path / "bad.npz")
+    with pytest.raises(InputError, match=message) as failure:
+        load(f"npz:{tmp_path / 'bad.npz'}")
+    assert "\n" not in str(failure.value)
