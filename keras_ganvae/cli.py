@@ -133,6 +133,14 @@ def add_train(commands):
     )
     parser.add_argument("--out", metavar="DIR", help="run folder (else runs/<arch>-<data>-<time>)")
     parser.add_argument("--overwrite", action="store_true", help="replace the run in --out")
+    parser.add_argument("--resume", metavar="RUN", help="go on with a run (--epochs M extends it)")
+    parser.add_argument(
+        "--checkpoint-minutes",
+        type=float,
+        default=5.0,
+        metavar="X",
+        help="between saved states inside an epoch (default 5)",
+    )
     parser.add_argument("--dry-run", action="store_true", help="say what would happen, and stop")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
@@ -158,6 +166,11 @@ def _default(each):
 def run_train(args):
     from keras_ganvae.training.run import check_free
 
+    if not args.checkpoint_minutes > 0:
+        raise InputError(f"--checkpoint-minutes must be above 0, not {args.checkpoint_minutes}")
+    if args.resume:
+        run_resume(args)
+        return
     config = train_config(args)
     if args.out and not args.dry_run:
         check_free(args.out, args.overwrite)
@@ -169,7 +182,32 @@ def run_train(args):
 
         print_plan(plan(config), args.json)
         return
-    run = recipe.train(config, args.out, overwrite=args.overwrite)
+    minutes = args.checkpoint_minutes
+    run = recipe.train(config, args.out, overwrite=args.overwrite, checkpoint_minutes=minutes)
+    print_run(run, args.json)
+
+
+# What a resumed run may be told; the rest is in its config.json.
+RESUME_MAY = ("epochs",)
+
+
+def run_resume(args):
+    from keras_ganvae.training.run import Run
+
+    names = [each.name for each in dataclasses.fields(TrainConfig)]
+    given = [name for name in names if hasattr(args, name) and name not in RESUME_MAY]
+    given += [
+        name for name in ("config", "set", "out", "overwrite", "dry_run") if getattr(args, name)
+    ]
+    if given:
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        raise InputError(f"--resume goes on in the run's own settings; it can't take {flags}")
+    Run.open(args.resume)  # refused before TensorFlow is imported
+    runtime.start(args.debug)
+    from keras_ganvae.training import recipe
+
+    epochs = getattr(args, "epochs", None)
+    run = recipe.resume(args.resume, epochs=epochs, checkpoint_minutes=args.checkpoint_minutes)
     print_run(run, args.json)
 
 

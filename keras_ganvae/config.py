@@ -42,9 +42,7 @@ class TrainConfig:
     arch: str = option(None, "the model: gan, dcgan, vae or cvae")
     preset: str = option("default", "the settings to start from", choices=PRESETS)
 
-    dataset: str = option(
-        "auto", "mnist, any TFDS name, folder:DIR, npz:FILE, synthetic, or auto"
-    )
+    dataset: str = option("auto", "mnist, any TFDS name, folder:DIR, npz:FILE, synthetic, or auto")
     data_dir: str | None = option(None, "where TFDS keeps data sets (else TFDS_DATA_DIR)")
     image_size: int | None = option(None, "side to resize a folder's images to", least=4)
     limit: int | None = option(None, "use at most this many images of each split", least=1)

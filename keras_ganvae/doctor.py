@@ -24,7 +24,9 @@ def examine() -> dict:
     report["cores"] = os.cpu_count()
     report["free disk"] = f"{shutil.disk_usage(Path.cwd()).free / 2**30:.1f} GiB"
     report["MNIST"] = _mnist()
-    missing = [package for module, package in NEEDED.items() if not importlib.util.find_spec(module)]
+    missing = [
+        package for module, package in NEEDED.items() if not importlib.util.find_spec(module)
+    ]
     report["missing"] = ", ".join(missing) or "nothing"
     return report
 

@@ -7,6 +7,7 @@ that it would have seen.
 """
 
 import math
+from dataclasses import dataclass
 
 import tensorflow as tf
 
@@ -16,18 +17,26 @@ def steps_per_epoch(images: int, batch_size: int) -> int:
     return math.ceil(images / batch_size)
 
 
-def training_batches(images, batch_size: int, *, seed: int, epoch: int = 0, step: int = 0):
-    """Shuffled batches without end, beginning at `step` of `epoch` (both from 0).
+@dataclass(frozen=True, order=True)
+class Position:
+    """A batch of the training data: `step` of `epoch`, both from 0."""
+
+    epoch: int = 0
+    step: int = 0
+
+
+def training_batches(images, batch_size: int, *, seed: int, start: Position):
+    """Shuffled batches without end.
 
     Args:
         images: uint8 array, (N, H, W, C).
         batch_size: images in a batch; the last of an epoch holds what is left.
         seed: with the epoch's number, fixes the order.
+        start: the first batch.
 
     Returns:
         `tf.data.Dataset` of float32 batches (B, H, W, C) in [0, 1].
     """
-    steps = steps_per_epoch(len(images), batch_size)
 
     def indices(epoch):
         order = tf.random.experimental.stateless_shuffle(
@@ -35,8 +44,8 @@ def training_batches(images, batch_size: int, *, seed: int, epoch: int = 0, step
         )
         return tf.data.Dataset.from_tensor_slices(order).batch(batch_size)
 
-    epochs = tf.data.Dataset.range(epoch, tf.int64.max)
-    return _gather(epochs.flat_map(indices).skip(step % steps), images)
+    epochs = tf.data.Dataset.range(start.epoch, tf.int64.max)
+    return _gather(epochs.flat_map(indices).skip(start.step), images)
 
 
 def batches(images, batch_size: int):

@@ -67,9 +67,7 @@ class MixturePrior:
         """Write `prior.npz`: weights, means, factors and the held-out nats."""
         held_out = {f"held_out_{name}": nats for name, nats in self.held_out.items()}
         with replacing(path) as beside, open(beside, "wb") as file:
-            np.savez(
-                file, weights=self.weights, means=self.means, factors=self.factors, **held_out
-            )
+            np.savez(file, weights=self.weights, means=self.means, factors=self.factors, **held_out)
 
     @classmethod
     def load(cls, path):

@@ -22,9 +22,7 @@ class VariationalAutoencoder(keras.Model):
         seed: of the noise that training and validation draw.
     """
 
-    def __init__(
-        self, encoder, decoder, *, beta=1.0, binarisation="stochastic", seed=0, **kwargs
-    ):
+    def __init__(self, encoder, decoder, *, beta=1.0, binarisation="stochastic", seed=0, **kwargs):
         super().__init__(**kwargs)
         self.encoder = encoder
         self.decoder = decoder
@@ -67,9 +65,7 @@ class VariationalAutoencoder(keras.Model):
     def encode(self, images, training=False):
         """Pixels (B, H, W, C) as the likelihood sees them -> mean, log-variance, (B, J) each."""
         # Float32 whatever the precision of the networks: the KL has an exponential.
-        return ops.split(
-            ops.cast(self.encoder(images, training=training), "float32"), 2, axis=-1
-        )
+        return ops.split(ops.cast(self.encoder(images, training=training), "float32"), 2, axis=-1)
 
     def logits(self, latents, training=False):
         """z (B, J) -> float32 logits (B, H, W, C) of p(x|z)."""

@@ -1,7 +1,7 @@
 """What happens beside the steps of `fit`: history, pictures, guards, progress.
 
 A callback with memory that a resumed run must have again keeps it in `memory`, a dict
-of JSON values; the saver writes all of them into the state.
+of JSON values, under its `key`; the saver writes all of them into the state.
 """
 
 import csv
@@ -35,10 +35,13 @@ class StopOnNonFinite(keras.callbacks.Callback):
 
     def __init__(self, first_step=0):
         super().__init__()
-        self.first_step = first_step
+        self.first_step = first_step  # of the first epoch, which a resumed run begins midway
 
     def on_epoch_begin(self, epoch, logs=None):
         self.epoch = epoch
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.first_step = 0
 
     def on_train_batch_end(self, batch, logs=None):
         # The logged means carry a NaN to the epoch's end; reading them costs microseconds.
@@ -53,6 +56,8 @@ class StopOnNonFinite(keras.callbacks.Callback):
 
 class History(keras.callbacks.Callback):
     """history.csv: one row per epoch, rewritten whole so that it is never half a row."""
+
+    key = "history"
 
     def __init__(self, path, images_per_epoch, memory=None):
         super().__init__()
@@ -92,6 +97,7 @@ class History(keras.callbacks.Callback):
 
     def write(self):
         if not self.rows:
+            self.path.unlink(missing_ok=True)
             return
         text = io.StringIO()
         writer = csv.DictWriter(text, self.rows[0], lineterminator="\n")
@@ -173,6 +179,14 @@ class Progress(keras.callbacks.ProgbarLogger):
     each epoch one line with every value and the progress."""
 
     SHORT = {"loss": "loss", "generator_loss": "G", "discriminator_loss": "D"}
+
+    def __init__(self, total_epochs):
+        super().__init__()
+        self.total_epochs = total_epochs
+
+    def set_params(self, params):
+        # A begun epoch is finished by a `fit` of its own, which knows of no later ones.
+        super().set_params(params | {"epochs": self.total_epochs})
 
     def on_epoch_begin(self, epoch, logs=None):
         self.start = time.monotonic()

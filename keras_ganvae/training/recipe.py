@@ -13,17 +13,18 @@ from pathlib import Path
 
 from keras_ganvae import architectures, images, runtime
 from keras_ganvae.config import TrainConfig
-from keras_ganvae.data.pipeline import batches, steps_per_epoch, training_batches
+from keras_ganvae.data.pipeline import Position, batches, steps_per_epoch, training_batches
 from keras_ganvae.errors import InputError
 from keras_ganvae.models import latents
 from keras_ganvae.models.prior import fit_mixture
 from keras_ganvae.training import run as runs
 from keras_ganvae.training import state
 from keras_ganvae.training.callbacks import History, Pictures, Progress, StopOnNonFinite
+from keras_ganvae.training.lock import locked
 from keras_ganvae.training.optimizers import compile_model
-from keras_ganvae.training.run import Run
-from keras_ganvae.training.saver import Saver
-from keras_ganvae.training.tensorboard import TensorBoard
+from keras_ganvae.training.run import Run, check_free
+from keras_ganvae.training.saver import KeepMetrics, Saver
+from keras_ganvae.training.tensorboard import TensorBoard, rewind
 
 log = logging.getLogger("keras_ganvae")
 
@@ -43,14 +44,73 @@ def train(config: TrainConfig, out=None, *, overwrite=False, checkpoint_minutes=
 
     Raises:
         InputError: a setting, the data or `out` can't be used; nothing was written.
-        GateFailed: a loss stopped being a number.
+        GateFailed: a loss stopped being a number, or the model collapsed.
         Interrupted: a signal asked to stop; the state is saved.
     """
     config, dataset, model = prepare(config)
     out = Path(out) if out else default_out(config, dataset)
-    run = Run.create(out, config, dataset, overwrite)
-    log.info("run folder: %s", run.path)
-    return _train(run, model, dataset, state.Position(), {}, checkpoint_minutes)
+    check_free(out, overwrite)
+    out.mkdir(parents=True, exist_ok=True)
+    with locked(out):
+        run = Run.create(out, config, dataset)
+        log.info("run folder: %s", run.path)
+        start = Start(Position(), memory={})
+        return _train(run, model, dataset, start, checkpoint_minutes)
+
+
+def resume(path, *, epochs=None, checkpoint_minutes=5.0) -> Run:
+    """Go on with a run from its newest whole state, as if it had never stopped.
+
+    Args:
+        path: the run folder.
+        epochs: train up to this many instead; the learning-rate schedule keeps the span
+            it was made for and stays at its end beyond it.
+
+    Raises:
+        InputError: there is no such run, its data has changed, another process holds
+            it, no state is whole, or `epochs` are fewer than the run already plans.
+        GateFailed, Interrupted: as `train`.
+    """
+    run = Run.open(path)
+    with locked(run.path):
+        if epochs is not None and epochs != run.config.epochs:
+            run = _extend(run, epochs)
+        dataset = run.dataset()
+        folder, position, memory = state.newest(run.checkpoints, dataset.fingerprint)
+        if position.epoch >= run.config.epochs and run.model_file.exists():
+            log.info("%s is finished at %d epochs; --epochs M goes on", run.path, run.config.epochs)
+            return run
+        log.info(
+            "going on at epoch %d, step %d of %s", position.epoch + 1, position.step + 1, run.path
+        )
+        model = build(run.config, dataset)
+        state.restore(folder, model)
+        _discard_after(run, position, memory)
+        return _train(run, model, dataset, Start(position, memory), checkpoint_minutes)
+
+
+def _extend(run, epochs):
+    if epochs < run.config.epochs:
+        raise InputError(
+            f"{run.path} plans {run.config.epochs} epochs; it can't be cut to {epochs}"
+        )
+    if run.config.schedule != "constant" and run.config.schedule_epochs < epochs:
+        log.info(
+            "the %s schedule spans %d epochs; the rest is trained at its last learning rate",
+            run.config.schedule,
+            run.config.schedule_epochs,
+        )
+    return run.extended(epochs)
+
+
+def _discard_after(run, position, memory):
+    """Take back what was written after the state was saved."""
+    # It would speak of an earlier end than the history.
+    run.model_file.unlink(missing_ok=True)
+    for picture in run.figures.glob("samples-*.png"):
+        if int(picture.stem.removeprefix("samples-")) > position.epoch:
+            picture.unlink()
+    rewind(run.tensorboard, memory["tensorboard"])
 
 
 def prepare(config: TrainConfig):
@@ -61,10 +121,7 @@ def prepare(config: TrainConfig):
     """
     config = architectures.resolve(config)
     dataset = runs.load_dataset(config)
-    # `auto` is now known, and a default validation split is now a number.
-    config = dataclasses.replace(
-        config, dataset=dataset.spec, validation_size=len(dataset.validation)
-    )
+    config = dataclasses.replace(config, dataset=dataset.spec)  # `auto` is now known
     if config.batch_size > len(dataset.train):
         raise InputError(
             f"batch_size {config.batch_size} is larger than the"
@@ -89,12 +146,20 @@ def default_out(config, dataset) -> Path:
     return next(path for path in candidates if not path.exists())
 
 
-def _train(run, model, dataset, position, memory, checkpoint_minutes):
-    crew = _crew(run, model, dataset, position, memory, checkpoint_minutes)
+@dataclass(frozen=True)
+class Start:
+    """Where a run begins: the first batch, and what the callbacks remember."""
+
+    position: Position
+    memory: dict
+
+
+def _train(run, model, dataset, start, checkpoint_minutes):
+    crew = _crew(run, model, dataset, start, checkpoint_minutes)
     try:
         with crew.saver.catching_signals(), runtime.progress_on_stderr():
-            _fit(run.config, model, dataset, position, crew)
-        _finish(run, model, dataset, crew)
+            _fit(run.config, model, dataset, start.position, crew)
+            _finish(run, model, dataset, crew)
     finally:
         crew.tensorboard.close()
     return run
@@ -115,50 +180,46 @@ class Crew:
         return [getattr(self, each.name) for each in dataclasses.fields(self)]
 
 
-def _crew(run, model, dataset, position, memory, checkpoint_minutes):
-    config = run.config
-    history = History(run.history_file, len(dataset.train), memory.get("history"))
-    validation = dataset.validation.images
+def _crew(run, model, dataset, start, checkpoint_minutes):
+    config, validation = run.config, dataset.validation.images
+    history = History(run.history_file, len(dataset.train), start.memory.get("history"))
+    history.write()  # a resumed run's file may be ahead of its state
     pictures = Pictures(run.figures, config.arch, history, validation, run.is_variational)
-    pictures.set_model(model)
     tensorboard = TensorBoard(run.tensorboard, config, history, pictures, validation)
-    tensorboard.set_model(model)
-    if position == state.Position():
+    for callback in (pictures, tensorboard):
+        callback.set_model(model)
+    if not start.memory:
         tensorboard.write_hparams()
+    steps = steps_per_epoch(len(dataset.train), config.batch_size)
     saver = Saver(
-        run.checkpoints,
-        dataset.fingerprint,
-        steps=steps_per_epoch(len(dataset.train), config.batch_size),
-        position=position,
-        history=history,
-        minutes=checkpoint_minutes,
+        run, dataset.fingerprint, steps, start.position, [history, tensorboard], checkpoint_minutes
     )
-    guard = StopOnNonFinite(position.step)
-    return Crew(guard, history, pictures, tensorboard, Progress(), saver)
+    guard = StopOnNonFinite(start.position.step)
+    return Crew(guard, history, pictures, tensorboard, Progress(config.epochs), saver)
 
 
 def _fit(config, model, dataset, position, crew):
+    """`fit` from a position to the last epoch; the rest of a begun epoch on its own."""
     steps = steps_per_epoch(len(dataset.train), config.batch_size)
 
-    def fit(position, until):
+    def fit(position, until, extra=()):
+        images = dataset.train.images
         model.fit(
-            training_batches(
-                dataset.train.images,
-                config.batch_size,
-                seed=config.seed,
-                epoch=position.epoch,
-                step=position.step,
-            ),
+            training_batches(images, config.batch_size, seed=config.seed, start=position),
             initial_epoch=position.epoch,
             epochs=until,
             steps_per_epoch=steps - position.step,
             validation_data=batches(dataset.validation.images, VALIDATION_BATCH),
-            callbacks=crew.callbacks(),
+            callbacks=[*extra, *crew.callbacks()],
             shuffle=False,  # the pipeline does
             verbose=1 if sys.stderr.isatty() else 2,
         )
 
-    fit(position, config.epochs)
+    if position.step:
+        fit(position, position.epoch + 1, [KeepMetrics(model)])
+        position = Position(position.epoch + 1)
+    if position.epoch < config.epochs:
+        fit(position, config.epochs)
 
 
 def _finish(run, model, dataset, crew):

@@ -1,6 +1,7 @@
 """A run folder: what training leaves behind, and the way back to the model."""
 
 import csv
+import dataclasses
 import json
 import shutil
 import sys
@@ -23,14 +24,12 @@ class Run:
     record: dict
 
     @classmethod
-    def create(cls, path, config, dataset, overwrite=False) -> "Run":
-        """Make the folder and write config.json: enough to repeat the run.
+    def create(cls, path, config, dataset) -> "Run":
+        """Empty the folder and write config.json: enough to repeat the run.
 
-        Raises:
-            InputError: see `check_free`.
+        The folder must be one that `check_free` passed, and be locked.
         """
         path = Path(path)
-        check_free(path, overwrite)
         record = {
             "arch": config.arch,
             "config": config.to_dict(),
@@ -38,12 +37,19 @@ class Run:
             "versions": runtime.versions(),
             "command": " ".join(["keras-ganvae", *sys.argv[1:]]),
         }
-        if path.exists():
-            shutil.rmtree(path)
+        for old in path.iterdir():
+            shutil.rmtree(old) if old.is_dir() else old.unlink()
         for folder in ("figures", "checkpoint", "tensorboard"):
-            (path / folder).mkdir(parents=True)
+            (path / folder).mkdir()
         write_json(path / "config.json", record)
         return cls(path, config, record)
+
+    def extended(self, epochs: int) -> "Run":
+        """The run with more epochs to train, recorded in its config.json."""
+        config = dataclasses.replace(self.config, epochs=epochs)
+        record = self.record | {"config": config.to_dict()}
+        write_json(self.path / "config.json", record)
+        return Run(self.path, config, record)
 
     @classmethod
     def open(cls, path) -> "Run":

@@ -7,31 +7,44 @@ import sys
 import time
 
 import keras
+import numpy as np
 
+from keras_ganvae.data.pipeline import Position
 from keras_ganvae.errors import Interrupted
 from keras_ganvae.training import state
-from keras_ganvae.training.state import Position
+
+
+class KeepMetrics(keras.callbacks.Callback):
+    """Carries the metrics of a begun epoch over the reset at the start of `fit`."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.values = [np.array(variable) for variable in model.metrics_variables]
+
+    def on_epoch_begin(self, epoch, logs=None):
+        for variable, value in zip(self.model.metrics_variables, self.values, strict=True):
+            variable.assign(value)
 
 
 class Saver(keras.callbacks.Callback):
     """Saves the state; must be the last callback, so that the others' memory is complete.
 
     Args:
-        checkpoints: the run's folder of states.
+        run: whose checkpoint folder the states go to.
         fingerprint: of the data set.
         steps: batches in an epoch.
         position: where `fit` begins.
-        history: the callback whose memory is part of the state.
+        remembering: the callbacks whose `memory`, by their `key`, is part of the state.
         minutes: between states inside an epoch.
     """
 
-    def __init__(self, checkpoints, fingerprint, *, steps, position, history, minutes):
+    def __init__(self, run, fingerprint, steps, position, remembering, minutes):
         super().__init__()
-        self.checkpoints = checkpoints
+        self.run = run
         self.fingerprint = fingerprint
         self.steps = steps
         self.position = position
-        self.history = history
+        self.remembering = remembering
         self.seconds = 60 * minutes
         self.saved_at = time.monotonic()
         self.signal = None
@@ -66,11 +79,14 @@ class Saver(keras.callbacks.Callback):
         self.save()
 
     def save(self):
-        memory = {"history": self.history.memory}
-        state.save(self.checkpoints, self.model, self.position, memory, self.fingerprint)
+        memory = {callback.key: callback.memory for callback in self.remembering}
+        state.save(self.run.checkpoints, self.model, self.position, memory, self.fingerprint)
         self.saved_at = time.monotonic()
         if self.signal is not None:
-            raise Interrupted(self.position)
+            raise Interrupted(
+                f"stopped before epoch {self.position.epoch + 1}, step {self.position.step + 1};"
+                f" go on with: keras-ganvae train --resume {self.run.path}"
+            )
 
     def _due(self):
         return time.monotonic() - self.saved_at > self.seconds

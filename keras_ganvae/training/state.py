@@ -11,29 +11,18 @@ import hashlib
 import json
 import logging
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 import numpy as np
 
 from keras_ganvae import runtime
+from keras_ganvae.data.pipeline import Position
 from keras_ganvae.errors import InputError
 from keras_ganvae.files import replacing_folder
 
 log = logging.getLogger("keras_ganvae")
 
 KEPT = 2  # the newest, and the one before it should the newest be damaged
-
-
-@dataclass(frozen=True, order=True)
-class Position:
-    """The next batch to train on: `step` of `epoch`, both from 0."""
-
-    epoch: int = 0
-    step: int = 0
-
-    @property
-    def folder_name(self):
-        return f"{self.epoch:05d}-{self.step:07d}"
 
 
 class DamagedState(Exception):
@@ -48,7 +37,7 @@ def save(checkpoints, model, position: Position, memory: dict, fingerprint: str)
         memory: the callbacks' own state, JSON.
         fingerprint: of the data set, which a resume must find again.
     """
-    folder = checkpoints / position.folder_name
+    folder = checkpoints / f"{position.epoch:05d}-{position.step:07d}"
     with replacing_folder(folder) as beside:
         with open(beside / "variables.npz", "wb") as file:
             np.savez(file, **{name: np.asarray(v) for name, v in named_variables(model)})

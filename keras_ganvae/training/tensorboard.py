@@ -1,5 +1,7 @@
 """TensorBoard: scalars, pictures, weights and hyperparameters, all on the axis of epochs."""
 
+import os
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -16,6 +18,16 @@ VALIDATION_IMAGES = 500  # enough for the KL of each dimension to a few per cent
 ACTIVE_VARIANCE = 0.01
 
 
+def rewind(folder, sizes):
+    """Take the event files back to the sizes of a saved state: no step appears twice."""
+    for file in folder.rglob("events.out.*"):
+        size = sizes.get(str(file.relative_to(folder)))
+        if size is None:
+            file.unlink()
+        else:
+            os.truncate(file, size)
+
+
 class TensorBoard(keras.callbacks.Callback):
     """Event files under tensorboard/: `train`, `validation`, and hparams beside them.
 
@@ -28,6 +40,7 @@ class TensorBoard(keras.callbacks.Callback):
 
     def __init__(self, folder, config, history, pictures, validation_images):
         super().__init__()
+        self.folder = folder
         self.config = config
         self.history = history
         self.pictures = pictures
@@ -36,6 +49,15 @@ class TensorBoard(keras.callbacks.Callback):
             tf.summary.create_file_writer(str(folder / name))
             for name in ("", "train", "validation")
         )
+
+    key = "tensorboard"
+
+    @property
+    def memory(self):
+        """Size in bytes of each event file, so that a resumed run can cut off what came after."""
+        self.flush()
+        files = sorted(self.folder.rglob("events.out.*"))
+        return {str(file.relative_to(self.folder)): file.stat().st_size for file in files}
 
     def write_hparams(self):
         """Register the run's settings, once, so that runs can be compared in a table."""
