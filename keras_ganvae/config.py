@@ -89,6 +89,9 @@ class TrainConfig:
         only="variational",
     )
 
+    on_collapse: str = option(
+        "warn", "when training goes wrong: say so, or stop the run too", choices=("warn", "stop")
+    )
     seed: int = option(0, "fixes weights, order, noise: everything", least=0, most=2**31 - 1)
     precision: str = option("float32", "of the arithmetic", choices=PRECISIONS)
     jit: str = option("auto", "compile with XLA", choices=("auto", "on", "off"))

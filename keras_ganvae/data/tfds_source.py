@@ -105,10 +105,7 @@ def open_source(full_name: str, data_dir=None, image_size: int | None = None) ->
         for it in prepared(data_dir, name)
         if it.config == config and fnmatch.fnmatch(it.version, version or "*")
     ]
-    if on_disk:
-        folder = on_disk[-1].folder
-    else:
-        folder = _fetch(name, config, version, data_dir)
+    folder = on_disk[-1].folder if on_disk else _fetch(name, config, version, data_dir)
     builder = _builder(folder)
     return _source(builder, _full_name(name, config, version), image_size)
 

@@ -174,11 +174,13 @@ class Pictures(keras.callbacks.Callback):
         return np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)
 
 
+# The values of the bar, and their names there.
+SHORT = {"loss": "loss", "generator_loss": "G", "discriminator_loss": "D"}
+
+
 class Progress(keras.callbacks.ProgbarLogger):
     """Keras's progress bar with the losses alone, so that it fits 80 columns, and after
     each epoch one line with every value and the progress."""
-
-    SHORT = {"loss": "loss", "generator_loss": "G", "discriminator_loss": "D"}
 
     def __init__(self, total_epochs):
         super().__init__()
@@ -206,7 +208,7 @@ class Progress(keras.callbacks.ProgbarLogger):
         print(textwrap.fill(line, 79, subsequent_indent="  "), file=sys.stderr)
 
     def _short(self, logs):
-        return {short: logs[name] for name, short in self.SHORT.items() if name in logs}
+        return {short: logs[name] for name, short in SHORT.items() if name in logs}
 
 
 def duration(seconds) -> str:

@@ -25,6 +25,7 @@ from keras_ganvae.training.optimizers import compile_model
 from keras_ganvae.training.run import Run, check_free
 from keras_ganvae.training.saver import KeepMetrics, Saver
 from keras_ganvae.training.tensorboard import TensorBoard, rewind
+from keras_ganvae.training.watch import CollapseWatch
 
 log = logging.getLogger("keras_ganvae")
 
@@ -171,6 +172,7 @@ class Crew:
 
     guard: StopOnNonFinite
     history: History
+    watch: CollapseWatch
     pictures: Pictures
     tensorboard: TensorBoard
     progress: Progress
@@ -185,17 +187,23 @@ def _crew(run, model, dataset, start, checkpoint_minutes):
     history = History(run.history_file, len(dataset.train), start.memory.get("history"))
     history.write()  # a resumed run's file may be ahead of its state
     pictures = Pictures(run.figures, config.arch, history, validation, run.is_variational)
-    tensorboard = TensorBoard(run.tensorboard, config, history, pictures, validation)
+    watch = CollapseWatch(validation, config.on_collapse == "stop", start.memory.get("watch"))
+    tensorboard = TensorBoard(run.tensorboard, config, history, watch, pictures, validation)
     for callback in (pictures, tensorboard):
         callback.set_model(model)
     if not start.memory:
         tensorboard.write_hparams()
     steps = steps_per_epoch(len(dataset.train), config.batch_size)
     saver = Saver(
-        run, dataset.fingerprint, steps, start.position, [history, tensorboard], checkpoint_minutes
+        run,
+        dataset.fingerprint,
+        steps,
+        start.position,
+        [history, watch, tensorboard],
+        checkpoint_minutes,
     )
     guard = StopOnNonFinite(start.position.step)
-    return Crew(guard, history, pictures, tensorboard, Progress(config.epochs), saver)
+    return Crew(guard, history, watch, pictures, tensorboard, Progress(config.epochs), saver)
 
 
 def _fit(config, model, dataset, position, crew):

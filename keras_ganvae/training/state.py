@@ -40,7 +40,7 @@ def save(checkpoints, model, position: Position, memory: dict, fingerprint: str)
     folder = checkpoints / f"{position.epoch:05d}-{position.step:07d}"
     with replacing_folder(folder) as beside:
         with open(beside / "variables.npz", "wb") as file:
-            np.savez(file, **{name: np.asarray(v) for name, v in named_variables(model)})
+            np.savez(file, *(np.asarray(variable) for variable in variables(model)))
         (beside / "memory.json").write_text(json.dumps(memory))
         manifest = {
             "version": runtime.versions().get("keras_ganvae"),
@@ -79,19 +79,19 @@ def newest(checkpoints, fingerprint: str):
 def restore(folder, model):
     """Put a state's values into the variables of a model that was built the same way."""
     with np.load(folder / "variables.npz", allow_pickle=False) as arrays:
-        for name, variable in named_variables(model):
-            variable.assign(arrays[name])
+        for i, variable in enumerate(variables(model)):
+            variable.assign(arrays[f"arr_{i}"])
 
 
-def named_variables(model):
-    """(name, variable) of all that a step reads or writes, in a fixed order.
+def variables(model):
+    """Every variable that a step reads or writes, in a fixed order.
 
-    The number makes the name unique: Keras's paths are not.
+    They are known by their place: Keras's names count what else the process has made.
     """
-    variables = list(model.variables) + list(model.metrics_variables)
+    found = list(model.variables) + list(model.metrics_variables)
     for optimizer in model.optimizers:
-        variables += optimizer.variables
-    return [(f"{i:04d} {variable.path}", variable) for i, variable in enumerate(variables)]
+        found += optimizer.variables
+    return found
 
 
 def _read(folder):

@@ -34,15 +34,16 @@ class TensorBoard(keras.callbacks.Callback):
     Args:
         folder: the run's tensorboard folder.
         config: the resolved `TrainConfig`, shown in the HParams panel.
-        history, pictures: the callbacks whose values are shown; they must run first.
+        history, watch, pictures: the callbacks whose values are shown; they must run first.
         validation_images: uint8 (N, H, W, C).
     """
 
-    def __init__(self, folder, config, history, pictures, validation_images):
+    def __init__(self, folder, config, history, watch, pictures, validation_images):
         super().__init__()
         self.folder = folder
         self.config = config
         self.history = history
+        self.watch = watch
         self.pictures = pictures
         self.images = validation_images[:VALIDATION_IMAGES]
         self.root, self.train, self.validation = (
@@ -82,6 +83,8 @@ class TensorBoard(keras.callbacks.Callback):
             tf.summary.scalar("learning_rate", float(next(iter(rates.values()))), step)
             for name, picture in self.pictures.latest.items():
                 tf.summary.image(name, picture[None], step)
+            for kind, message in self.watch.latest.items():
+                tf.summary.text(f"warning/{kind}", message, step)
             for weight in self.model.trainable_variables:
                 tf.summary.histogram(weight.path, weight, step)
         with self.validation.as_default():
