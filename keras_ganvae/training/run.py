@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+import os
 import shutil
 import sys
 from dataclasses import dataclass
@@ -215,13 +216,10 @@ def check_free(path, overwrite):
             raise InputError(
                 f"--out {path} already holds a run; --overwrite replaces it, --resume continues it"
             )
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        with replacing(path / "config.json.probe") as beside:
-            beside.write_text("")
-        (path / "config.json.probe").unlink()
-    except OSError as error:
-        raise InputError(f"can't write to --out {path}: {error.strerror}") from error
+    # Asked, not tried: a run that is refused later leaves nothing behind.
+    nearest = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        raise InputError(f"can't write to --out {path}: {nearest} is not a writable folder")
 
 
 def first_line(error) -> str:

@@ -69,7 +69,7 @@ class TensorBoard(keras.callbacks.Callback):
         ]
         with self.root.as_default():
             hparams.hparams_config([hparams.HParam(name) for name in settings], metrics)
-            hparams.hparams(settings, trial_id=str(self.config))
+            hparams.hparams(settings, trial_id=self.folder.parent.name)
         self.root.flush()
 
     def on_epoch_end(self, epoch, logs=None):
