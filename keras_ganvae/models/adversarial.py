@@ -5,10 +5,11 @@ import tensorflow as tf
 from keras import ops
 
 from keras_ganvae import equations
+from keras_ganvae.models.base import GenerativeModel
 
 
 @keras.saving.register_keras_serializable("keras_ganvae")
-class AdversarialNetwork(keras.Model):
+class AdversarialNetwork(GenerativeModel):
     """A GAN trained by equations (1) or (6) and (2), both players moving at once.
 
     One forward pass of G and two of D (real, fake) serve both gradients, so each
@@ -24,6 +25,9 @@ class AdversarialNetwork(keras.Model):
         seed: of the noise that training and validation draw.
     """
 
+    network_names = ("generator", "discriminator")
+    optimizer_names = ("generator_optimizer", "discriminator_optimizer")
+
     def __init__(
         self,
         generator,
@@ -34,15 +38,12 @@ class AdversarialNetwork(keras.Model):
         seed=0,
         **kwargs,
     ):
-        super().__init__(**kwargs)
+        super().__init__(seed=seed, **kwargs)
         self.generator = generator
         self.discriminator = discriminator
         self.generator_loss_name = generator_loss
         self.average_decay = average_decay
-        self.seed = seed
         self.averaged_generator = self._average_of(generator) if average_decay else None
-        self.noise_seed = keras.random.SeedGenerator(seed)
-        self.validation_noise_seed = keras.random.SeedGenerator(seed + 1)
         self.means = [
             keras.metrics.Mean(name)
             for name in (
@@ -55,6 +56,10 @@ class AdversarialNetwork(keras.Model):
         ]
         self.built = True  # both networks are
 
+    @property
+    def generator_optimizer(self):
+        return self.optimizer  # under Keras's own name, so that its callbacks find one
+
     def compile(self, generator_optimizer, discriminator_optimizer, **kwargs):
         """Give each player its optimizer, built at once so that its state can be restored."""
         # Each optimizer scales its own loss (see train_step), if it scales at all.
@@ -62,22 +67,6 @@ class AdversarialNetwork(keras.Model):
         self.discriminator_optimizer = discriminator_optimizer
         self.optimizer.build(self.generator.trainable_variables)
         self.discriminator_optimizer.build(self.discriminator.trainable_variables)
-
-    optimizer_names = ("generator_optimizer", "discriminator_optimizer")
-
-    @property
-    def optimizers(self):
-        """Generator's, discriminator's."""
-        return [self.optimizer, self.discriminator_optimizer]
-
-    @property
-    def networks(self):
-        return [self.generator, self.discriminator]
-
-    @property
-    def metrics(self):
-        # Without Keras's own loss tracker, which a custom step leaves at zero.
-        return self.means
 
     @property
     def latent_dim(self):
@@ -168,28 +157,7 @@ class AdversarialNetwork(keras.Model):
             average.assign(average + (1 - self.average_decay) * (weight - average))
 
     def get_config(self):
-        return {
-            "generator": keras.saving.serialize_keras_object(self.generator),
-            "discriminator": keras.saving.serialize_keras_object(self.discriminator),
+        return super().get_config() | {
             "generator_loss": self.generator_loss_name,
             "average_decay": self.average_decay,
-            "seed": self.seed,
-            "name": self.name,
         }
-
-    @classmethod
-    def from_config(cls, config):
-        for network in ("generator", "discriminator"):
-            config[network] = keras.saving.deserialize_keras_object(config[network])
-        return cls(**config)
-
-    def get_compile_config(self):
-        return {
-            "generator_optimizer": keras.saving.serialize_keras_object(self.optimizer),
-            "discriminator_optimizer": keras.saving.serialize_keras_object(
-                self.discriminator_optimizer
-            ),
-        }
-
-    def compile_from_config(self, config):
-        self.compile(**{k: keras.saving.deserialize_keras_object(v) for k, v in config.items()})

@@ -5,10 +5,11 @@ import tensorflow as tf
 from keras import ops
 
 from keras_ganvae import equations
+from keras_ganvae.models.base import GenerativeModel
 
 
 @keras.saving.register_keras_serializable("keras_ganvae")
-class VariationalAutoencoder(keras.Model):
+class VariationalAutoencoder(GenerativeModel):
     """A VAE trained on equation (3), with (4) and (5) as its two terms.
 
     Args:
@@ -22,15 +23,15 @@ class VariationalAutoencoder(keras.Model):
         seed: of the noise that training and validation draw.
     """
 
+    network_names = ("encoder", "decoder")
+    optimizer_names = ("optimizer",)
+
     def __init__(self, encoder, decoder, *, beta=1.0, binarisation="stochastic", seed=0, **kwargs):
-        super().__init__(**kwargs)
+        super().__init__(seed=seed, **kwargs)
         self.encoder = encoder
         self.decoder = decoder
         self.beta = beta
         self.binarisation = binarisation
-        self.seed = seed
-        self.noise_seed = keras.random.SeedGenerator(seed)
-        self.validation_noise_seed = keras.random.SeedGenerator(seed + 1)
         self.means = [keras.metrics.Mean(name) for name in ("loss", "reconstruction", "kl")]
         self.built = True  # both networks are
 
@@ -38,21 +39,6 @@ class VariationalAutoencoder(keras.Model):
         """Take the one optimizer, built at once so that its state can be restored."""
         super().compile(optimizer=optimizer, auto_scale_loss=False, **kwargs)
         self.optimizer.build(self.trainable_variables)
-
-    optimizer_names = ("optimizer",)
-
-    @property
-    def optimizers(self):
-        return [self.optimizer]
-
-    @property
-    def networks(self):
-        return [self.encoder, self.decoder]
-
-    @property
-    def metrics(self):
-        # Without Keras's own loss tracker, which a custom step leaves at zero.
-        return self.means
 
     @property
     def latent_dim(self):
@@ -137,17 +123,4 @@ class VariationalAutoencoder(keras.Model):
         return self.get_metrics_result()
 
     def get_config(self):
-        return {
-            "encoder": keras.saving.serialize_keras_object(self.encoder),
-            "decoder": keras.saving.serialize_keras_object(self.decoder),
-            "beta": self.beta,
-            "binarisation": self.binarisation,
-            "seed": self.seed,
-            "name": self.name,
-        }
-
-    @classmethod
-    def from_config(cls, config):
-        for network in ("encoder", "decoder"):
-            config[network] = keras.saving.deserialize_keras_object(config[network])
-        return cls(**config)
+        return super().get_config() | {"beta": self.beta, "binarisation": self.binarisation}
