@@ -65,8 +65,9 @@ def make_model():
         runtime.prepare(config.seed, config.precision)
         model = architectures.build(config, image_shape)
         compile_model(model, config, steps_per_epoch=10)
+        optimizers = dict(zip(model.optimizer_names, model.optimizers, strict=True))
         for name, rate in (rates or {}).items():
-            getattr(model, name).learning_rate = rate
+            optimizers[name].learning_rate = rate
         return model
 
     return make

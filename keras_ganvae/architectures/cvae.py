@@ -13,7 +13,8 @@ PAPER = vae.PAPER
 DEFAULT = vae.DEFAULT | {
     # The decoder's first layer, most of what an app downloads, grows with it.
     "latent_dim": 24,
-    "epochs": 50,
+    "learning_rate": 1.5e-3,
+    "epochs": 30,
 }
 
 PRESETS = {"default": DEFAULT, "paper": PAPER}

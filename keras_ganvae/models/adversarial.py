@@ -151,10 +151,12 @@ class AdversarialNetwork(GenerativeModel):
     def _update_average(self):
         if self.averaged_generator is None:
             return
-        for average, weight in zip(
-            self.averaged_generator.weights, self.generator.weights, strict=True
-        ):
-            average.assign(average + (1 - self.average_decay) * (weight - average))
+        step = ops.cast(self.optimizer.iterations, "float32")
+        # Short at first, so that the random weights of the start are soon forgotten.
+        decay = ops.minimum(self.average_decay, (1 + step) / (10 + step))
+        weights = zip(self.averaged_generator.weights, self.generator.weights, strict=True)
+        for average, weight in weights:
+            average.assign(average + (1 - decay) * (weight - average))
 
     def get_config(self):
         return super().get_config() | {

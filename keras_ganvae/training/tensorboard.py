@@ -13,6 +13,17 @@ from keras_ganvae.models import latents
 
 VALIDATION_IMAGES = 500  # enough for the KL of each dimension to a few per cent
 
+# The columns of the HParams table, for models of either kind.
+COMPARED = (
+    "loss",
+    "reconstruction",
+    "kl",
+    "generator_loss",
+    "discriminator_loss",
+    "real_accuracy",
+    "fake_accuracy",
+)
+
 # A dimension carries information when its posterior mean varies over the data; the
 # threshold is Burda et al. 2015's.
 ACTIVE_VARIANCE = 0.01
@@ -62,13 +73,16 @@ class TensorBoard(keras.callbacks.Callback):
 
     def write_hparams(self):
         """Register the run's settings, once, so that runs can be compared in a table."""
-        settings = {k: v for k, v in self.config.to_dict().items() if v is not None}
+        settings = self.config.to_dict()
+        # The same columns for every run: TensorBoard takes those of the first it finds.
+        columns = [hparams.HParam(name) for name in settings]
         metrics = [
-            hparams.Metric(mean.name, group="validation", display_name=f"validation {mean.name}")
-            for mean in self.model.means
+            hparams.Metric(name, group="validation", display_name=f"validation {name}")
+            for name in COMPARED
         ]
+        settings = {name: value for name, value in settings.items() if value is not None}
         with self.root.as_default():
-            hparams.hparams_config([hparams.HParam(name) for name in settings], metrics)
+            hparams.hparams_config(columns, metrics)
             hparams.hparams(settings, trial_id=self.folder.parent.name)
         self.root.flush()
 
