@@ -23,7 +23,8 @@ def start(debug=False):
     os.environ["KERAS_BACKEND"] = "tensorflow"  # the train_steps are TensorFlow's
     if debug or "tensorflow" in sys.modules:
         return
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # 3: its optimizer calls passes that it gives up on errors.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with tempfile.TemporaryFile() as chatter:
         sys.stderr.flush()
         stderr = os.dup(2)

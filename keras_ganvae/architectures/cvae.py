@@ -83,6 +83,7 @@ def _conv(filters, size, strides=1):
 
 def paper_encoder(image_shape, latent_dim):
     """The paper's: conv 64, conv 128 (3x3, stride 2, valid), dense 2 J."""
+    quarter(image_shape, "cvae", least=8)
     return network(
         "encoder",
         image_shape,

@@ -131,6 +131,7 @@ def paper_generator(image_shape, latent_dim):
 
 def paper_discriminator(image_shape, dropout):
     """The paper's: conv 64 BN, conv 128 (3x3, stride 2, valid), dense 64, dense 1."""
+    quarter(image_shape, "dcgan", least=8)
 
     def drop(rate):
         return [layers.Dropout(rate)] if dropout else []

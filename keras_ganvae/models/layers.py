@@ -39,16 +39,22 @@ def from_tanh_range():
     return layers.Rescaling(0.5, offset=0.5)
 
 
-def quarter(image_shape, arch):
+def quarter(image_shape, arch, least=4):
     """(H / 4, W / 4) of an image shape (H, W, C).
 
+    Args:
+        least: the smallest side that the network's convolutions leave anything of.
+
     Raises:
-        InputError: a side is not a multiple of 4, so two halvings can't be undone.
+        InputError: a side is not a multiple of 4, so two halvings can't be undone, or
+            is too small.
     """
     height, width, _ = image_shape
+    cure = "resize with --image-size, or train gan or vae"
     if height % 4 or width % 4:
         raise InputError(
-            f"{arch} needs image sides that are multiples of 4, not {height}x{width};"
-            " resize with --image-size, or train gan or vae"
+            f"{arch} needs image sides that are multiples of 4, not {height}x{width}; {cure}"
         )
+    if min(height, width) < least:
+        raise InputError(f"{arch} needs sides of {least} or more, not {height}x{width}; {cure}")
     return height // 4, width // 4

@@ -76,7 +76,8 @@ class MixturePrior:
         Raises:
             ValueError, KeyError, OSError: the file is missing or not such a file.
         """
-        with np.load(path, allow_pickle=False) as arrays:
+        # Opened here: of a truncated archive np.load leaves the file open.
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
             held_out = {
                 name.removeprefix("held_out_"): float(arrays[name])
                 for name in arrays

@@ -64,7 +64,7 @@ class Run:
             raise InputError(f"no run folder at {path}")
         try:
             record = json.loads((path / "config.json").read_text())
-            config = TrainConfig.from_dict(record["config"])
+            config = _recorded_config(record)
         except FileNotFoundError as error:
             raise InputError(f"{path} is not a run folder: it has no config.json") from error
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -107,10 +107,13 @@ class Run:
         """
         try:
             with open(self.history_file, newline="") as file:
-                return [
+                rows = [
                     {k: int(v) if k == "epoch" else float(v) for k, v in row.items()}
                     for row in csv.DictReader(file)
                 ]
+            if not rows:
+                raise ValueError("it has no rows")
+            return rows
         except (OSError, ValueError, TypeError) as error:
             raise InputError(f"{self.history_file} is missing or damaged: {error}") from error
 
@@ -172,6 +175,15 @@ class Run:
     def save_model(self, model):
         with replacing(self.model_file) as beside:
             model.save(beside)
+
+
+def _recorded_config(record):
+    """The config of a config.json that has what the rest of this package reads of it."""
+    missing = {"name", "fingerprint"} - set(record["dataset"])
+    config = TrainConfig.from_dict(record["config"])
+    if missing or config.batch_size is None:
+        raise ValueError("it lacks settings that a run has")
+    return config
 
 
 def load_dataset(config):

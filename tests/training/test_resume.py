@@ -175,6 +175,17 @@ def test_a_signal_saves_and_says_how_to_go_on(number, tmp_path):
     assert "Traceback" not in stderr
 
 
+def test_a_second_signal_leaves_at_once_and_the_run_still_resumes(tmp_path):
+    process = train_process(tmp_path / "run", "--epochs", "60")
+    wait_for_state(tmp_path / "run", process)
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGTERM)
+    _, stderr = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert "Traceback" not in stderr
+    assert len(recipe.resume(tmp_path / "run").history()) == 60
+
+
 def test_a_full_disk_is_said_and_the_run_stays_whole(tmp_path):
     disk = tmp_path / "disk"
     disk.mkdir()

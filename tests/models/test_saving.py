@@ -1,0 +1,138 @@
+"""Models survive saving: as configurations, and as files opened in another process."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from keras_ganvae import TrainConfig, architectures
+from keras_ganvae.training.run import Run
+
+ROOT = Path(__file__).parents[2]
+CASES = [(arch, preset) for arch in architectures.names() for preset in ("default", "paper")]
+
+# In a fresh process: first with Keras's own loader at its default safe mode, which needs
+# nothing but the package's import, then through the run folder.
+READ = """
+import sys
+from pathlib import Path
+import numpy as np
+import keras_ganvae
+for path in map(Path, sys.argv[1:]):
+    found = {}
+    model = keras_ganvae.load_run(path).model()
+    import keras
+    again = keras.saving.load_model(path / "model.keras")
+    z = np.load(path / "z.npy")
+    found["run"], found["keras"] = np.asarray(model.decode(z)), np.asarray(again.decode(z))
+    for o, optimizer in enumerate(model.optimizers):
+        assert optimizer.built
+        for v, variable in enumerate(optimizer.variables):
+            found[f"optimizer {o} {v:03d}"] = np.asarray(variable)
+    np.savez(path / "found.npz", **found)
+"""
+
+
+def _pixels(digits):
+    return digits[:8].astype(np.float32) / 255
+
+
+@pytest.mark.parametrize("case", CASES, ids="-".join)
+def test_the_configuration_makes_the_model_again(make_model, case):
+    model = make_model(*case)
+    config = model.get_config()
+    assert json.loads(json.dumps(config)), "plain values"
+    copy = type(model).from_config(json.loads(json.dumps(config)))
+    assert json.dumps(copy.get_config()) == json.dumps(model.get_config())
+    copy.set_weights(model.get_weights())
+    z = np.random.default_rng(0).standard_normal((3, model.latent_dim), dtype=np.float32)
+    np.testing.assert_array_equal(copy.decode(z), model.decode(z))
+
+
+def test_settings_are_in_the_configuration(make_model):
+    variational = make_model("vae", beta=2.5, binarize="none", seed=9).get_config()
+    assert (variational["beta"], variational["binarisation"]) == (2.5, "none")
+    game = make_model("gan", generator_loss="saturating", average_decay=0.5).get_config()
+    assert (game["generator_loss"], game["average_decay"]) == ("saturating", 0.5)
+
+
+def test_depth_to_space():
+    from keras_ganvae.models.layers import DepthToSpace
+
+    pixels = np.arange(2 * 3 * 8, dtype=np.float32).reshape(1, 2, 3, 8)
+    layer = DepthToSpace()
+    result = np.asarray(layer(pixels))
+    assert result.shape == (1, 4, 6, 2) == layer.compute_output_shape((1, 2, 3, 8))
+    assert layer.compute_output_shape((None, None, 3, 8)) == (None, None, 6, 2)
+    assert sorted(result.ravel()) == list(range(48)), "every value once"
+    # The four neighbours come from the four quarters of one pixel's channels.
+    np.testing.assert_array_equal(result[0, :2, :2, 0], [[0, 2], [4, 6]])
+    assert layer.from_config(layer.get_config()).name == layer.name
+
+
+@pytest.fixture(scope="module")
+def reopened(make_model, digits, tmp_path_factory):
+    """{arch: (model, what a fresh process found in its file)}, of models a few steps old."""
+    models, paths = {}, {}
+    for arch in architectures.names():
+        model = make_model(arch, latent_dim=4)
+        for _ in range(2):
+            model.train_step(_pixels(digits))
+        path = tmp_path_factory.mktemp("saved") / arch
+        path.mkdir()
+        config = architectures.resolve(TrainConfig(arch=arch, latent_dim=4))
+        run = Run(path, config, {})
+        record = {"arch": arch, "config": config.to_dict(), "dataset": {"fingerprint": ""}}
+        (path / "config.json").write_text(json.dumps(record))
+        run.save_model(model)
+        z = np.random.default_rng(1).standard_normal((5, 4), dtype=np.float32)
+        np.save(path / "z.npy", z)
+        models[arch], paths[arch] = model, path
+    command = [sys.executable, "-c", READ, *map(str, paths.values())]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "UserWarning" not in done.stderr
+    return {arch: (models[arch], paths[arch], np.load(paths[arch] / "found.npz")) for arch in paths}
+
+
+@pytest.mark.parametrize("arch", architectures.names())
+def test_a_fresh_process_draws_the_same_bits(reopened, arch):
+    model, path, found = reopened[arch]
+    expected = np.asarray(model.decode(np.load(path / "z.npy")))
+    assert expected.std() > 0
+    assert found["run"].tobytes() == found["keras"].tobytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize("arch", architectures.names())
+def test_a_fresh_process_finds_every_optimizers_state(reopened, arch):
+    model, _, found = reopened[arch]
+    expected = [
+        (f"optimizer {o} {v:03d}", np.asarray(variable))
+        for o, optimizer in enumerate(model.optimizers)
+        for v, variable in enumerate(optimizer.variables)
+    ]
+    assert [name for name, _ in expected] == sorted(n for n in found if n.startswith("opt"))
+    assert len(expected) > 2 * len(model.trainable_variables), "two moments for each weight"
+    for name, value in expected:
+        assert found[name].tobytes() == value.tobytes(), name
+
+
+@pytest.mark.parametrize("arch", architectures.names())
+def test_a_loaded_model_goes_on_training(run_of, digits, arch):
+    model = run_of(arch).model()
+    before = model.get_weights()
+    logs = model.train_step(_pixels(digits))
+    assert all(np.isfinite(float(value)) for value in logs.values())
+    after = model.get_weights()
+    assert any(not np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+def test_no_lambdas_and_no_pickle(run_of):
+    for arch in architectures.names():
+        config = json.dumps(run_of(arch).model().get_config())
+        assert "__lambda__" not in config and "Lambda" not in config
+    assert keras.saving.get_registered_object("keras_ganvae>DepthToSpace")

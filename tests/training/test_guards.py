@@ -1,0 +1,123 @@
+import pytest
+
+import keras_ganvae
+from keras_ganvae import TrainConfig
+from keras_ganvae.data.pipeline import Position
+from keras_ganvae.errors import GateFailed, InputError
+from keras_ganvae.training import recipe, state
+
+SETTINGS = {"dataset": "synthetic", "limit": 64, "epochs": 3, "batch_size": 16}
+STEPS = 4
+BINARISED = {"vae": {"binarize": "none"}}  # a NaN rounds to 0
+
+
+@pytest.fixture
+def poisoned(monkeypatch):
+    """`poisoned(step, value)`: from this step on (from 0, over all epochs) pixels are `value`."""
+    import tensorflow as tf
+
+    made = recipe.training_batches
+
+    def poison(step, value):
+        def batches(*args, **kwargs):
+            return (
+                made(*args, **kwargs)
+                .enumerate()
+                .map(lambda i, x: tf.where(i >= step, tf.cast(value, tf.float32), x))
+            )
+
+        monkeypatch.setattr(recipe, "training_batches", batches)
+
+    return poison
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("arch", ["gan", "vae"])
+def test_a_loss_that_is_no_number_stops_the_run(poisoned, tmp_path, arch, value):
+    """In the second epoch: its epoch and step are named, and the first epoch's state stays."""
+    poisoned(STEPS + 2, value)
+    config = TrainConfig(arch=arch, **SETTINGS, **BINARISED.get(arch, {}))
+    with pytest.raises(GateFailed, match="epoch 2, step 3") as failure:
+        keras_ganvae.train(config, tmp_path / "run")
+    assert failure.value.exit_code == 1
+    run = keras_ganvae.load_run(tmp_path / "run")
+    assert [row["epoch"] for row in run.history()] == [1]
+    _, position, _ = state.newest(run.checkpoints, run.record["dataset"]["fingerprint"])
+    assert position == Position(1, 0)
+    assert not run.model_file.exists()
+
+
+def test_a_diverging_run_stops_in_its_first_epoch(tmp_path):
+    config = TrainConfig(
+        arch="vae", optimizer="sgd", learning_rate=1e30, schedule="constant", **SETTINGS
+    )
+    with pytest.raises(GateFailed, match=r"epoch 1, step [12]\b.*--learning-rate"):
+        keras_ganvae.train(config, tmp_path / "run")
+    assert not (tmp_path / "run" / "model.keras").exists()
+    assert not list((tmp_path / "run" / "figures").glob("samples-*"))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"batch_size": 65}, "batch_size 65 is larger than the 64 training images"),
+        ({"dataset": "syntetic"}, "did you mean synthetic"),
+        ({"arch": "vea"}, "unknown architecture 'vea'; did you mean 'vae'"),
+        ({"dropout": True}, "dropout is a setting of adversarial models"),
+        ({"arch": "cvae", "image_size": 30}, "multiples of 4, not 30x30"),
+    ],
+)
+def test_what_can_not_be_trained_writes_nothing(tmp_path, settings, message):
+    config = TrainConfig(**{"arch": "vae"} | SETTINGS | settings)
+    with pytest.raises(InputError, match=message):
+        keras_ganvae.train(config, tmp_path / "run")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_run_is_not_replaced_unless_told(tmp_path, run_of):
+    import shutil
+
+    path = shutil.copytree(run_of("vae").path, tmp_path / "run")
+    before = {p: p.read_bytes() for p in path.rglob("*") if p.is_file()}
+    config = TrainConfig(arch="vae", **SETTINGS | {"epochs": 1})
+    with pytest.raises(InputError, match="already holds a run"):
+        keras_ganvae.train(config, path)
+    assert {p: p.read_bytes() for p in path.rglob("*") if p.is_file()} == before
+    run = keras_ganvae.train(config, path, overwrite=True)
+    assert [row["epoch"] for row in run.history()] == [1]
+    assert not (run.figures / "samples-00002.png").exists()
+
+
+@pytest.mark.parametrize("arch", ["cvae", "dcgan"])
+def test_a_colour_folder_trains(tmp_path, arch):
+    import numpy as np
+    from PIL import Image
+
+    pixels = np.random.RandomState(0).randint(0, 256, (24, 40, 36, 3)).astype(np.uint8)
+    for i, image in enumerate(pixels):
+        (tmp_path / "pictures" / "ab"[i % 2]).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(tmp_path / "pictures" / "ab"[i % 2] / f"{i}.png")
+    config = TrainConfig(
+        arch=arch,
+        dataset=f"folder:{tmp_path / 'pictures'}",
+        image_size=32,
+        epochs=1,
+        batch_size=8,
+        latent_dim=4,
+    )
+    run = keras_ganvae.train(config, tmp_path / "run")
+    assert run.record["dataset"]["image_shape"] == [32, 32, 3]
+    z = run.prior().sample(3, np.random.default_rng(0))
+    assert run.model().decode(z).shape == (3, 32, 32, 3)
+
+
+def test_mnist_trains(tmp_path):
+    from keras_ganvae.data import tfds_source
+
+    if not any(each.name == "mnist" for each in tfds_source.prepared()):
+        pytest.skip("MNIST is not on disk: set TFDS_DATA_DIR to a folder with mnist/3.0.1")
+    config = TrainConfig(arch="vae", dataset="mnist", limit=128, epochs=2, batch_size=32)
+    run = keras_ganvae.train(config, tmp_path / "run")
+    assert run.record["dataset"]["name"] == "mnist"
+    first, last = (row["loss"] for row in run.history())
+    assert last < first

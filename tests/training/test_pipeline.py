@@ -1,0 +1,82 @@
+import itertools
+
+import numpy as np
+import pytest
+
+from keras_ganvae.data.pipeline import Position, batches, steps_per_epoch, training_batches
+
+COUNT, BATCH = 23, 5
+STEPS = 5
+
+
+@pytest.fixture(scope="module")
+def numbered():
+    """uint8 images whose first pixel is their number."""
+    pixels = np.zeros((COUNT, 4, 6, 3), np.uint8)
+    pixels[:, 0, 0, 0] = np.arange(COUNT)
+    pixels[:, 1, 1, 1] = 255
+    return pixels
+
+
+def _numbers(batch):
+    return np.rint(np.asarray(batch)[:, 0, 0, 0] * 255).astype(int).tolist()
+
+
+def _order(images, steps, seed, **start):
+    """Numbers of the images in the next batches, one list a batch."""
+    endless = training_batches(images, BATCH, seed=seed, start=Position(**start))
+    return [_numbers(batch) for batch in itertools.islice(endless, steps)]
+
+
+@pytest.mark.parametrize(
+    ("images", "batch_size", "expected"), [(23, 5, 5), (25, 5, 5), (26, 5, 6), (1, 9, 1)]
+)
+def test_steps_per_epoch(images, batch_size, expected):
+    assert steps_per_epoch(images, batch_size) == expected
+
+
+def test_each_image_is_seen_once_in_each_epoch(numbered):
+    order = _order(numbered, 3 * STEPS, seed=1)
+    assert [len(batch) for batch in order] == [5, 5, 5, 5, 3] * 3
+    numbers = list(itertools.chain.from_iterable(order))
+    epochs = [numbers[i : i + COUNT] for i in range(0, 3 * COUNT, COUNT)]
+    for epoch in epochs:
+        assert sorted(epoch) == list(range(COUNT)) and epoch != list(range(COUNT))
+    assert epochs[0] != epochs[1] != epochs[2] != epochs[0]
+
+
+def test_the_order_is_a_function_of_seed_and_epoch(numbered):
+    assert _order(numbered, STEPS, seed=1) == _order(numbered, STEPS, seed=1)
+    assert _order(numbered, STEPS, seed=1) != _order(numbered, STEPS, seed=2)
+    # Not of their sum: epoch 1 of seed 1 is not epoch 0 of seed 2.
+    assert _order(numbered, STEPS, seed=1, epoch=1) != _order(numbered, STEPS, seed=2)
+
+
+@pytest.mark.parametrize(
+    ("epoch", "step"), [(0, 0), (0, 3), (1, 0), (1, 4), (2, 1), (0, STEPS), (2, STEPS)]
+)
+def test_starting_anywhere_gives_what_running_through_gives(numbered, epoch, step):
+    """The end of an epoch is the beginning of the next."""
+    through = _order(numbered, 5 * STEPS, seed=7)
+    begin = epoch * STEPS + step
+    assert _order(numbered, 6, seed=7, epoch=epoch, step=step) == through[begin : begin + 6]
+
+
+def test_the_largest_seed_works(numbered):
+    assert len(_order(numbered, 1, seed=2**31 - 1)[0]) == BATCH
+
+
+def test_pixels_are_float32_from_zero_to_one(numbered):
+    endless = training_batches(numbered, BATCH, seed=0, start=Position())
+    for made in (batches(numbered, BATCH), endless):
+        batch = next(iter(made)).numpy()
+        assert batch.shape == (BATCH, 4, 6, 3) and batch.dtype == np.float32
+        assert batch.min() == 0 and batch.max() == 1
+        assert made.element_spec.shape.as_list() == [None, 4, 6, 3]
+
+
+def test_validation_is_every_image_in_order(numbered):
+    made = batches(numbered, BATCH)
+    assert int(made.cardinality()) == STEPS
+    found = np.concatenate([batch.numpy() for batch in made])
+    np.testing.assert_array_equal(found, numbered.astype(np.float32) / 255)
