@@ -13,7 +13,13 @@ import logging
 import sys
 
 from keras_ganvae import architectures, runtime
-from keras_ganvae.config import TrainConfig, parse_setting, read_toml, scalar_type
+from keras_ganvae.config import (
+    SAMPLING_PRIORS,
+    TrainConfig,
+    parse_setting,
+    read_toml,
+    scalar_type,
+)
 from keras_ganvae.errors import InputError, UserError
 
 PROGRAM = "keras-ganvae"
@@ -80,12 +86,7 @@ def parse(argv):
     commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
     for add in (
         add_train,
-        add_sample,
-        add_reconstruct,
-        add_interpolate,
-        add_traverse,
-        add_manifold,
-        add_animate,
+        add_pictures,
         add_datasets,
         add_doctor,
     ):
@@ -245,108 +246,54 @@ def print_run(run, as_json):
 
 # pictures
 
-
-def add_sample(commands):
-    from keras_ganvae.config import SAMPLING_PRIORS
-
-    parser = _command(commands, "sample", run_sample, "draw images from a trained model")
-    parser.add_argument("source", metavar="SOURCE", help="a run folder")
-    parser.add_argument("--count", type=int, default=64, metavar="N", help="images (default 64)")
-    parser.add_argument("--seed", type=int, default=0, metavar="S", help="(default 0)")
-    _add_prior(parser, SAMPLING_PRIORS)
-    _add_out(parser, "FILE.png (one grid), FILE.npz (an array), or FOLDER/ (one PNG each)")
-
-
-def run_sample(args):
-    if args.count < 1:
-        raise InputError(f"--count must be at least 1, not {args.count}")
-    _draw("sample", args, count=args.count, seed=_seed(args), prior=args.prior)
+# Command: what it draws, the file it writes, whether it draws from the prior.
+PICTURES = {
+    "sample": (
+        "draw images from a trained model",
+        "FILE.png (one grid), FILE.npz (an array), or FOLDER/ (one PNG each)",
+        True,
+    ),
+    "reconstruct": ("test images beside their reconstructions by a VAE", "FILE.png", False),
+    "interpolate": ("walks between two latents, one a row", "FILE.png", True),
+    "traverse": ("one latent dimension at a time, the most active first", "FILE.png", True),
+    "manifold": ("the plane of the two most active latent dimensions", "FILE.png", True),
+    "animate": ("a GIF of the fixed-noise grid over training", "FILE.gif", False),
+}
 
 
-def add_reconstruct(commands):
-    help = "test images beside their reconstructions by a VAE"
-    _add_picture(commands, "reconstruct", run_reconstruct, help)
+def add_pictures(commands):
+    for name, (help, out, from_prior) in PICTURES.items():
+        parser = _command(commands, name, run_picture, help)
+        parser.set_defaults(picture=name)
+        parser.add_argument("source", metavar="RUN", help="a run folder")
+        parser.add_argument("--out", required=True, metavar="FILE", help=out)
+        if from_prior:
+            parser.add_argument("--seed", type=int, default=0, metavar="S", help="(default 0)")
+            parser.add_argument(
+                "--prior",
+                choices=SAMPLING_PRIORS,
+                help="what z is drawn from (default: the run's own)",
+            )
+    commands.choices["sample"].add_argument(
+        "--count", type=int, default=64, metavar="N", help="images (default 64)"
+    )
 
 
-def run_reconstruct(args):
-    _draw("reconstruct", args)
-
-
-def add_interpolate(commands):
-    help = "walks between two latents, one a row"
-    _add_prior_picture(commands, "interpolate", run_interpolate, help)
-
-
-def run_interpolate(args):
-    _draw("interpolate", args, seed=_seed(args), prior=args.prior)
-
-
-def add_traverse(commands):
-    help = "one latent dimension at a time, the most active first"
-    _add_prior_picture(commands, "traverse", run_traverse, help)
-
-
-def run_traverse(args):
-    _draw("traverse", args, seed=_seed(args), prior=args.prior)
-
-
-def add_manifold(commands):
-    help = "the plane of the two most active latent dimensions"
-    _add_prior_picture(commands, "manifold", run_manifold, help)
-
-
-def run_manifold(args):
-    _draw("manifold", args, seed=_seed(args), prior=args.prior)
-
-
-def add_animate(commands):
-    help = "a GIF of the fixed-noise grid over training"
-    _add_picture(commands, "animate", run_animate, help, out="FILE.gif")
-
-
-def run_animate(args):
-    _draw("animate", args)
-
-
-def _add_picture(commands, name, run, help, out="FILE.png"):
-    parser = _command(commands, name, run, help)
-    parser.add_argument("source", metavar="RUN", help="a run folder")
-    _add_out(parser, out)
-    return parser
-
-
-def _add_prior_picture(commands, name, run, help):
-    from keras_ganvae.config import SAMPLING_PRIORS
-
-    parser = _add_picture(commands, name, run, help)
-    parser.add_argument("--seed", type=int, default=0, metavar="S", help="(default 0)")
-    _add_prior(parser, SAMPLING_PRIORS)
-
-
-def _add_prior(parser, choices):
-    help = "what z is drawn from (default: the run's own)"
-    parser.add_argument("--prior", choices=choices, help=help)
-
-
-def _add_out(parser, help):
-    parser.add_argument("--out", required=True, metavar="FILE", help=help)
-
-
-def _seed(args):
-    if not 0 <= args.seed < 2**31:
-        raise InputError(f"--seed must be from 0 to {2**31 - 1}, not {args.seed}")
-    return args.seed
-
-
-def _draw(name, args, **options):
-    """Open the run, call the function of `drawing` with this name, print what it drew."""
+def run_picture(args):
+    """Call the function of `drawing` with the command's name, and print what it drew."""
     from keras_ganvae.training.run import Run
 
+    given = vars(args)
+    options = {name: given[name] for name in ("count", "seed", "prior") if name in given}
+    if options.get("count", 1) < 1:
+        raise InputError(f"--count must be at least 1, not {args.count}")
+    if not 0 <= options.get("seed", 0) < 2**31:
+        raise InputError(f"--seed must be from 0 to {2**31 - 1}, not {args.seed}")
     run = Run.open(args.source)
     runtime.start(args.debug)
     from keras_ganvae import drawing
 
-    print(getattr(drawing, name)(run, out=args.out, **options))
+    print(getattr(drawing, args.picture)(run, out=args.out, **options))
     print(args.out)
 
 

