@@ -8,6 +8,7 @@
 Importing this package imports no TensorFlow; that happens when work starts.
 """
 
+from keras_ganvae import runtime
 from keras_ganvae.config import TrainConfig
 
 __all__ = ["TrainConfig", "load_run", "train"]
@@ -15,6 +16,7 @@ __all__ = ["TrainConfig", "load_run", "train"]
 
 def train(config: TrainConfig, out=None, **options):
     """Train one model; see `keras_ganvae.training.recipe.train`."""
+    runtime.start()
     from keras_ganvae.training import recipe
 
     return recipe.train(config, out, **options)
@@ -22,6 +24,7 @@ def train(config: TrainConfig, out=None, **options):
 
 def load_run(path):
     """Open a run folder; see `keras_ganvae.training.run.Run`."""
+    runtime.start()
     from keras_ganvae.training.run import Run
 
     return Run.open(path)

@@ -11,6 +11,7 @@ import errno
 import json
 import logging
 import sys
+import traceback
 
 from keras_ganvae import architectures, runtime
 from keras_ganvae.config import (
@@ -30,6 +31,11 @@ MACHINE_ERRORS = {
     errno.EDQUOT: "the disk quota is used up; what was complete before is whole",
     errno.EROFS: "the file system is read-only",
     errno.EACCES: "permission denied",
+    errno.EPERM: "not permitted",
+    errno.EIO: "the disk failed",
+    errno.EEXIST: "a file stands where a folder is needed",
+    errno.ENOTDIR: "a file stands where a folder is needed",
+    errno.EISDIR: "a folder stands where a file is needed",
 }
 
 
@@ -46,7 +52,7 @@ def main(argv=None) -> int:
         return 130
     except Exception as error:
         if args is not None and args.debug:
-            raise
+            traceback.print_exc()
         message, code = explain(error)
         print(f"{PROGRAM}: {message}", file=sys.stderr)
         return code
@@ -96,7 +102,7 @@ def parse(argv):
     _check_command(argv, commands.choices)
     args, unknown = parser.parse_known_args(argv)
     if unknown:
-        commands.choices[argv[0]].refuse_unknown(unknown)
+        commands.choices.get(argv[0], parser).refuse_unknown(unknown)
     return args
 
 
@@ -336,7 +342,3 @@ def run_doctor(args):
         return
     for name, value in report.items():
         print(f"{name:22} {value}")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

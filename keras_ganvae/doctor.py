@@ -47,7 +47,7 @@ def _devices() -> dict:
 def _mnist() -> str:
     from keras_ganvae import data
 
-    entry = next((each for each in data.available() if each.spec.startswith("mnist")), None)
+    entry = next((each for each in data.available() if each.spec.split(":")[0] == "mnist"), None)
     if entry is not None and entry.on_disk:
         return f"on disk, {entry.note}"
     if entry is not None and entry.fetchable:

@@ -8,11 +8,11 @@ from keras_ganvae import images
 from keras_ganvae.errors import InputError
 from keras_ganvae.files import replacing, replacing_folder
 from keras_ganvae.models import latents
+from keras_ganvae.training.callbacks import PANEL
 from keras_ganvae.training.figures import plot_panels
 from keras_ganvae.training.run import Run
 
 SAMPLE_FORMATS = ".png (one grid), .npz (an array), or a folder ending in / (one PNG each)"
-PANEL = 40  # images in a panel of `reconstruct`
 
 
 def sample(run: Run, count: int, seed: int, out, prior=None) -> str:
@@ -122,13 +122,14 @@ def manifold(run: Run, out, *, seed=0, prior=None, side=20) -> str:
 
 
 def animate(run: Run, out) -> str:
-    """A GIF of the fixed-noise grid, one frame an epoch."""
+    """A GIF of the fixed-noise grid over the epochs."""
     check_ending(out, ".gif")
     frames = images.frames(run.figures)
     if not frames:
         raise InputError(f"{run.figures} holds no samples-*.png to animate")
     images.save_gif(out, frames)
-    return f"{len(frames)} epochs of {_name(run)}, fixed noise from N(0, I)"
+    epochs = len(images.epoch_pictures(run.figures))
+    return f"{len(frames)} frames from {epochs} epochs of {_name(run)}, fixed noise from N(0, I)"
 
 
 def most_active(model, draws, bases=16):
@@ -166,6 +167,15 @@ def check_ending(out, ending):
     """InputError unless the file's name ends so, and is not a folder."""
     if Path(out).suffix.lower() != ending or Path(out).is_dir():
         raise InputError(f"--out {out} must be a {ending} file")
+    check_parent(out)
+
+
+def check_parent(out):
+    """InputError unless the folder that `out` goes to is one, or can be made."""
+    parents = Path(out).absolute().parents
+    nearest = next(folder for folder in parents if folder.exists())
+    if not nearest.is_dir():
+        raise InputError(f"--out {out}: {nearest} is not a folder")
 
 
 def _save_grid(model, z, columns, out, description):
@@ -193,7 +203,10 @@ def _great_circle(start, end, share):
 
 def _sample_writer(out):
     """The writer for the ending of `out`, found before any work is done."""
+    check_parent(out)
     if str(out).endswith("/"):
+        if Path(out).is_file():
+            raise InputError(f"--out {out} is a file")
         if Path(out).is_dir() and any(Path(out).iterdir()):
             raise InputError(f"--out {out} is not empty; choose another folder")
         return _write_folder

@@ -1,7 +1,7 @@
 """The failures that a user can do something about, one class for each exit code.
 
-The command line prints the message as one line and exits with `exit_code`; everything
-else is a defect of this package and keeps its traceback.
+The command line prints the message as one line and exits with `exit_code`. Everything
+else is a defect of this package or of the machine; `--debug` shows its traceback.
 """
 
 

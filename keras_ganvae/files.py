@@ -7,6 +7,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
+UNFINISHED = ".part-"  # begins the name of what is being written
+
 
 @contextlib.contextmanager
 def replacing(path):
@@ -18,7 +20,7 @@ def replacing(path):
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     # Keeping the ending lets writers that choose a format by it do so.
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=path.name)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=UNFINISHED, suffix=path.name)
     os.close(descriptor)
     beside = Path(name)
     try:
@@ -35,7 +37,7 @@ def replacing_folder(path):
     """The same for a folder: yield an empty one beside it, then swap."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}-"))
+    beside = Path(tempfile.mkdtemp(dir=path.parent, prefix=UNFINISHED))
     try:
         yield beside
         beside.chmod(0o777 & ~_umask())
@@ -48,6 +50,15 @@ def replacing_folder(path):
         sync(path.parent)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+
+
+def remove_unfinished(folder):
+    """Remove what a killed process left half-written, in a folder and below it."""
+    for path in list(Path(folder).rglob(f"{UNFINISHED}*")):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def write_text(path, text: str):

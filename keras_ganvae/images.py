@@ -92,10 +92,15 @@ def save_gif(path, pictures, seconds=6.0):
         )
 
 
+def epoch_pictures(folder):
+    """The files samples-00001.png, ... of a folder of figures, in order."""
+    return sorted(Path(folder).glob(f"samples-{'[0-9]' * 5}.png"))
+
+
 def frames(folder, most=60):
-    """The pictures samples-*.png of a folder, evenly thinned to `most`: a GIF of more is
-    larger and no smoother."""
-    files = sorted(Path(folder).glob("samples-*.png"))
+    """The pictures of the epochs, evenly thinned to `most`: a GIF of more is larger and no
+    smoother."""
+    files = epoch_pictures(folder)
     chosen = np.unique(np.linspace(0, len(files) - 1, min(len(files), most)).round().astype(int))
     return [load_png(files[i]) for i in chosen]
 

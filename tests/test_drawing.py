@@ -4,7 +4,7 @@ from PIL import Image
 
 from keras_ganvae import architectures, drawing
 from keras_ganvae.errors import InputError
-from keras_ganvae.models.prior import NormalPrior
+from keras_ganvae.prior import NormalPrior
 
 # Every command but `sample`, with the prior that it can be told.
 PRIOR_PICTURES = ("interpolate", "traverse", "manifold")

@@ -24,6 +24,12 @@ class Position:
     epoch: int = 0
     step: int = 0
 
+    def described(self, epochs: int) -> str:
+        """For people, who count from 1, in a run of so many epochs."""
+        if self.epoch >= epochs:
+            return "after the last epoch"
+        return f"at epoch {self.epoch + 1}, step {self.step + 1}"
+
 
 def training_batches(images, batch_size: int, *, seed: int, start: Position):
     """Shuffled batches without end.

@@ -12,9 +12,9 @@ from keras_ganvae.models.base import GenerativeModel
 class AdversarialNetwork(GenerativeModel):
     """A GAN trained by equations (1) or (6) and (2), both players moving at once.
 
-    One forward pass of G and two of D (real, fake) serve both gradients, so each
-    network sees a batch in training mode exactly once a step: D's move can't touch G's
-    batch-norm statistics, nor G's move D's.
+    One forward pass of G and one of D on each of the two batches, real and generated,
+    serve both gradients: D's move can't touch G's batch-norm statistics, nor G's move
+    D's. Losses are those of G itself; images are drawn from its moving average.
 
     Args:
         generator: z (B, latent) -> images (B, H, W, C) in [0, 1].

@@ -16,11 +16,13 @@ class GenerativeModel(keras.Model):
     network_names = ()
     optimizer_names = ()
 
-    def __init__(self, *, seed=0, **kwargs):
-        super().__init__(**kwargs)
+    def __init__(self, *, seed=0, name=None, **kwargs):
+        super().__init__(name=name or type(self).__name__, **kwargs)
         self.seed = seed
-        self.noise_seed = keras.random.SeedGenerator(seed)
-        self.validation_noise_seed = keras.random.SeedGenerator(seed + 1)
+        self.noise_seed = keras.random.SeedGenerator(seed, name="noise_seed")
+        self.validation_noise_seed = keras.random.SeedGenerator(
+            seed + 1, name="validation_noise_seed"
+        )
         self.means = []
 
     @property

@@ -26,6 +26,16 @@ def encode(model, images, seed):
     return mean, log_var
 
 
+# A dimension carries information when its posterior mean varies over the data; the
+# threshold is Burda et al. 2015's.
+ACTIVE_VARIANCE = 0.01
+
+
+def active_dimensions(mean) -> int:
+    """How many latent dimensions the encoder uses, from the means (N, J) of q(z|x)."""
+    return int((mean.var(axis=0) > ACTIVE_VARIANCE).sum())
+
+
 def decode(model, latents):
     """z (N, J) -> float32 images (N, H, W, C) in [0, 1]."""
     latents = np.asarray(latents, np.float32)

@@ -25,7 +25,13 @@ class DepthToSpace(layers.Layer):
 
 
 def network(name, input_shape, *stack):
-    """A `keras.Sequential` with a fixed input shape, so that its weights exist at once."""
+    """A `keras.Sequential` with a fixed input shape, so that its weights exist at once.
+
+    Layers are named by their place: Keras's own names count what else the process has
+    made, and would differ in the file of the same model made twice.
+    """
+    for i, layer in enumerate(stack):
+        layer.name = f"{i:02d}_{type(layer).__name__}"
     return keras.Sequential([keras.Input(input_shape), *stack], name=name)
 
 

@@ -22,7 +22,9 @@ from keras_ganvae.training import figures
 
 FIXED_NOISE = 64  # images in the grid that is drawn from the same z every epoch
 FIXED_NOISE_SEED = 1  # the same for every run, so that grids of runs can be laid side by side
-PANEL = 40  # images in a panel of reconstructions.png
+FIXED = "samples from N(0, I), fixed noise"
+FRESH = "samples from N(0, I), fresh noise"
+PANEL = 40  # images in a panel of reconstructions
 PLOT_SECONDS = 30  # plots are redrawn at most this often: one takes 0.3 s
 
 
@@ -40,17 +42,20 @@ class StopOnNonFinite(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         self.epoch = epoch
 
-    def on_epoch_end(self, epoch, logs=None):
-        self.first_step = 0
-
     def on_train_batch_end(self, batch, logs=None):
         # The logged means carry a NaN to the epoch's end; reading them costs microseconds.
+        self._check(logs, f"epoch {self.epoch + 1}, step {batch + self.first_step + 1}")
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.first_step = 0
+        self._check(logs, f"epoch {epoch + 1}, after its last step")
+
+    def _check(self, logs, where):
         for name, value in (logs or {}).items():
             if not math.isfinite(value):
                 raise GateFailed(
-                    f"{name} became {float(value)} in epoch {self.epoch + 1}, step"
-                    f" {batch + self.first_step + 1}; the state before that epoch is kept;"
-                    " a smaller --learning-rate may help"
+                    f"{name} became {float(value)} in {where}; the last state saved before"
+                    " that is kept; a smaller --learning-rate may help"
                 )
 
 
@@ -112,10 +117,10 @@ class Pictures(keras.callbacks.Callback):
     `latest` holds the epoch's uint8 pictures by name, for TensorBoard.
     """
 
-    def __init__(self, folder, arch, history, validation_images, is_variational):
+    def __init__(self, folder, config, history, validation_images, is_variational):
         super().__init__()
         self.folder = folder
-        self.arch = arch
+        self.config = config
         self.history = history
         self.originals = validation_images[:PANEL]
         self.is_variational = is_variational
@@ -124,8 +129,8 @@ class Pictures(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         self.latest = self._draw(epoch)
-        picture = images.enlarge(self.latest["samples, fixed noise"])
-        images.save_png(self.folder / f"samples-{epoch + 1:05d}.png", picture)
+        picture = images.enlarge(self.latest[FIXED])
+        images.save_png(self.folder / f"samples-{epoch + 1:05d}.png", picture, FIXED)
         if time.monotonic() - self.plotted > PLOT_SECONDS:
             self.plot()
 
@@ -133,7 +138,7 @@ class Pictures(keras.callbacks.Callback):
         """Redraw the plots from all rows so far."""
         if not self.history.rows:
             return
-        figures.plot_run(self.folder, self.history.rows, self.arch, self.is_variational)
+        figures.plot_run(self.folder, self.history.rows, self.config, self.is_variational)
         if self.is_variational:
             figures.plot_panels(self.folder / "reconstructions.png", self._panels())
         self.plotted = time.monotonic()
@@ -143,8 +148,8 @@ class Pictures(keras.callbacks.Callback):
         # Offset so that no epoch's fresh noise is the fixed noise.
         fresh = self._noise(1000 + epoch)
         pictures = {
-            "samples, fixed noise": self._decoded_grid(fixed),
-            "samples, fresh noise": self._decoded_grid(fresh),
+            FIXED: self._decoded_grid(fixed),
+            FRESH: self._decoded_grid(fresh),
         }
         if self.is_variational:
             pairs = np.stack([self.originals, self._reconstructions()], axis=1)

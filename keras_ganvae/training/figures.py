@@ -1,5 +1,7 @@
 """The paper's plots: Figure 2 (GAN losses and accuracies), Figure 5 (ELBO terms), panels."""
 
+import math
+
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -9,10 +11,7 @@ from keras_ganvae.images import grid
 # Colours that stay apart in print and for the colour-blind (Okabe and Ito 2008).
 COLOURS = ("#0072B2", "#D55E00", "#009E73")
 
-ADVERSARIAL_LOSSES = {
-    "generator_loss": "generator, equation (1)",
-    "discriminator_loss": "discriminator, equation (2)",
-}
+GENERATOR_EQUATION = {"non_saturating": "(1)", "saturating": "(6)"}
 ACCURACIES = {"real_accuracy": "real", "fake_accuracy": "generated", "accuracy": "both"}
 ELBO_TERMS = {
     "loss": "total, equation (3)",
@@ -48,7 +47,9 @@ def plot_history(path, rows, names, ylabel, title):
 
 def plot_panels(path, panels, columns=8):
     """Grids of uint8 images side by side, each under its title (Figures 3 and 4)."""
-    figure = Figure(figsize=(3.2 * len(panels), 3.5), layout="constrained")
+    rows = math.ceil(max(len(images) for images in panels.values()) / columns)
+    size = (3.2 * len(panels), 3.2 * rows / columns + 0.5)
+    figure = Figure(figsize=size, layout="constrained")
     for axes, (title, images) in zip(
         np.atleast_1d(figure.subplots(1, len(panels))), panels.items(), strict=True
     ):
@@ -59,20 +60,16 @@ def plot_panels(path, panels, columns=8):
         figure.savefig(beside, format="png", dpi=120)
 
 
-def plot_run(figures, rows, arch, is_variational):
+def plot_run(figures, rows, config, is_variational):
     """Redraw loss.png, and accuracy.png for a GAN, from the rows of history.csv."""
+    loss, unit = figures / "loss.png", "nats per image"
     if is_variational:
-        plot_history(
-            figures / "loss.png", rows, ELBO_TERMS, "nats per image", f"{arch}: negative ELBO"
-        )
+        plot_history(loss, rows, ELBO_TERMS, unit, f"{config.arch}: negative ELBO")
         return
-    plot_history(
-        figures / "loss.png", rows, ADVERSARIAL_LOSSES, "nats per image", f"{arch}: losses"
-    )
-    plot_history(
-        figures / "accuracy.png",
-        rows,
-        ACCURACIES,
-        "share told right",
-        f"{arch}: discriminator accuracy",
-    )
+    losses = {
+        "generator_loss": f"generator, equation {GENERATOR_EQUATION[config.generator_loss]}",
+        "discriminator_loss": "discriminator, equation (2)",
+    }
+    plot_history(loss, rows, losses, unit, f"{config.arch}: losses")
+    accuracy, unit = figures / "accuracy.png", "share told right"
+    plot_history(accuracy, rows, ACCURACIES, unit, f"{config.arch}: discriminator accuracy")

@@ -15,8 +15,9 @@ from keras_ganvae import architectures, images, runtime
 from keras_ganvae.config import TrainConfig
 from keras_ganvae.data.pipeline import Position, batches, steps_per_epoch, training_batches
 from keras_ganvae.errors import InputError
+from keras_ganvae.files import remove_unfinished
 from keras_ganvae.models import latents
-from keras_ganvae.models.prior import fit_mixture
+from keras_ganvae.prior import fit_mixture
 from keras_ganvae.training import run as runs
 from keras_ganvae.training import state
 from keras_ganvae.training.callbacks import History, Pictures, Progress, StopOnNonFinite
@@ -30,7 +31,7 @@ from keras_ganvae.training.watch import CollapseWatch
 log = logging.getLogger("keras_ganvae")
 
 VALIDATION_BATCH = 500
-# Posterior draws that the mixture prior is fitted to: some twenty for each number in it.
+# Posterior draws that the mixture prior is fitted to.
 PRIOR_DRAWS = 20_000
 
 
@@ -75,19 +76,26 @@ def resume(path, *, epochs=None, checkpoint_minutes=5.0) -> Run:
     run = Run.open(path)
     with locked(run.path):
         dataset = run.dataset()
-        folder, position, memory = state.newest(run.checkpoints, dataset.fingerprint)
+        folder, position, memory = _saved_state(run, dataset)
         if epochs is not None and epochs != run.config.epochs:
             run = _extend(run, epochs)
         if position.epoch >= run.config.epochs and run.model_file.exists():
             log.info("%s is finished at %d epochs; --epochs M goes on", run.path, run.config.epochs)
             return run
-        log.info(
-            "going on at epoch %d, step %d of %s", position.epoch + 1, position.step + 1, run.path
-        )
+        log.info("going on %s of %s", position.described(run.config.epochs), run.path)
         model = build(run.config, dataset)
-        state.restore(folder, model)
+        if folder is not None:
+            state.restore(folder, model)
         _discard_after(run, position, memory)
         return _train(run, model, dataset, Start(position, memory), checkpoint_minutes)
+
+
+def _saved_state(run, dataset):
+    """(folder, position, memory) to go on from; the start, if nothing was saved yet."""
+    began = run.history_file.exists() or run.model_file.exists()
+    if not state.folders(run.checkpoints) and not began:
+        return None, Position(), {}
+    return state.newest(run.checkpoints, dataset.fingerprint)
 
 
 def _extend(run, epochs):
@@ -106,12 +114,13 @@ def _extend(run, epochs):
 
 def _discard_after(run, position, memory):
     """Take back what was written after the state was saved."""
+    remove_unfinished(run.path)
+    state.discard_after(run.checkpoints, position)
+    for picture in images.epoch_pictures(run.figures)[position.epoch :]:
+        picture.unlink()
+    rewind(run.tensorboard, memory.get("tensorboard", {}))
     # It would speak of an earlier end than the history.
     run.model_file.unlink(missing_ok=True)
-    for picture in run.figures.glob("samples-*.png"):
-        if int(picture.stem.removeprefix("samples-")) > position.epoch:
-            picture.unlink()
-    rewind(run.tensorboard, memory["tensorboard"])
 
 
 def prepare(config: TrainConfig):
@@ -120,9 +129,14 @@ def prepare(config: TrainConfig):
     Raises:
         InputError: a setting or the data can't be used.
     """
-    config = architectures.resolve(config)
+    given, config = config, architectures.resolve(config)
     dataset = runs.load_dataset(config)
-    config = dataclasses.replace(config, dataset=dataset.spec)  # `auto` is now known
+    config = dataclasses.replace(
+        config,
+        dataset=dataset.spec,  # `auto` is now known
+        data_dir=config.data_dir and str(Path(config.data_dir).absolute()),
+        binarize=_binarisation(given, config, dataset),
+    )
     if config.batch_size > len(dataset.train):
         raise InputError(
             f"batch_size {config.batch_size} is larger than the"
@@ -130,6 +144,14 @@ def prepare(config: TrainConfig):
         )
     log.info("data: %s", dataset.summary())
     return config, dataset, build(config, dataset)
+
+
+def _binarisation(given, config, dataset):
+    """The preset's, unless nobody asked for it and the images are in colour."""
+    if given.binarize or not config.binarize or dataset.image_shape[-1] == 1:
+        return config.binarize
+    log.info("colour images: --binarize none, so the loss is a cross-entropy, not a likelihood")
+    return "none"
 
 
 def build(config, dataset):
@@ -157,12 +179,14 @@ class Start:
 
 def _train(run, model, dataset, start, checkpoint_minutes):
     crew = _crew(run, model, dataset, start, checkpoint_minutes)
-    try:
-        with crew.saver.catching_signals(), runtime.progress_on_stderr():
-            _fit(run.config, model, dataset, start.position, crew)
-            _finish(run, model, dataset, crew)
-    finally:
-        crew.tensorboard.close()
+    with (
+        crew.tensorboard.closing(),
+        crew.saver.catching_signals(),
+        runtime.progress_on_stderr(),
+    ):
+        _fit(run.config, model, dataset, start.position, crew)
+        _finish(run, model, dataset, crew)
+    crew.watch.stop_if_wanted()
     return run
 
 
@@ -186,7 +210,7 @@ def _crew(run, model, dataset, start, checkpoint_minutes):
     config, validation = run.config, dataset.validation.images
     history = History(run.history_file, len(dataset.train), start.memory.get("history"))
     history.write()  # a resumed run's file may be ahead of its state
-    pictures = Pictures(run.figures, config.arch, history, validation, run.is_variational)
+    pictures = Pictures(run.figures, config, history, validation, run.is_variational)
     watch = CollapseWatch(validation, config.on_collapse == "stop", start.memory.get("watch"))
     tensorboard = TensorBoard(run.tensorboard, config, history, watch, pictures, validation)
     for callback in (pictures, tensorboard):
@@ -234,8 +258,10 @@ def _finish(run, model, dataset, crew):
     """What a finished run has beside its history: prior, pictures, GIF, and last the model."""
     crew.pictures.plot()
     images.save_gif(run.figures / "training.gif", images.frames(run.figures))
+    crew.saver.stop_if_asked()
     if run.is_variational:
         _fit_prior(run, model, dataset)
+    crew.saver.stop_if_asked()
     # Last: its presence says that the run is complete.
     run.save_model(model)
 

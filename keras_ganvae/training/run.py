@@ -13,7 +13,7 @@ from keras_ganvae import runtime
 from keras_ganvae.config import TrainConfig
 from keras_ganvae.errors import InputError
 from keras_ganvae.files import replacing, write_json
-from keras_ganvae.models.prior import MixturePrior, NormalPrior
+from keras_ganvae.prior import MixturePrior, NormalPrior
 
 
 @dataclass(frozen=True)
@@ -140,9 +140,7 @@ class Run:
         """
         import keras
 
-        import keras_ganvae.models.adversarial
-        import keras_ganvae.models.layers
-        import keras_ganvae.models.variational  # noqa: F401 (registers the classes)
+        import keras_ganvae.models  # noqa: F401 (registers the classes)
 
         if not self.model_file.exists():
             raise InputError(

@@ -82,9 +82,13 @@ class Saver(keras.callbacks.Callback):
         memory = {callback.key: callback.memory for callback in self.remembering}
         state.save(self.run.checkpoints, self.model, self.position, memory, self.fingerprint)
         self.saved_at = time.monotonic()
+        self.stop_if_asked()
+
+    def stop_if_asked(self):
+        """Raise `Interrupted` if a signal came; the state must have been saved."""
         if self.signal is not None:
             raise Interrupted(
-                f"stopped before epoch {self.position.epoch + 1}, step {self.position.step + 1};"
+                f"stopped {self.position.described(self.run.config.epochs)}, saved;"
                 f" go on with: keras-ganvae train --resume {self.run.path}"
             )
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from keras_ganvae import runtime
 from keras_ganvae.data.pipeline import Position
-from keras_ganvae.errors import InputError
+from keras_ganvae.errors import GateFailed, InputError
 from keras_ganvae.files import replacing_folder
 
 log = logging.getLogger("keras_ganvae")
@@ -36,11 +36,16 @@ def save(checkpoints, model, position: Position, memory: dict, fingerprint: str)
         checkpoints: the run's folder of states.
         memory: the callbacks' own state, JSON.
         fingerprint: of the data set, which a resume must find again.
+
+    Raises:
+        GateFailed: a variable is NaN or infinite: such a state can't be resumed.
     """
-    folder = checkpoints / f"{position.epoch:05d}-{position.step:07d}"
+    folder = checkpoints / _folder_name(position)
     with replacing_folder(folder) as beside:
+        arrays = [np.asarray(variable) for variable in variables(model)]
+        _check_finite(arrays)
         with open(beside / "variables.npz", "wb") as file:
-            np.savez(file, *(np.asarray(variable) for variable in variables(model)))
+            np.savez(file, *arrays)
         (beside / "memory.json").write_text(json.dumps(memory))
         manifest = {
             "version": runtime.versions().get("keras_ganvae"),
@@ -48,8 +53,9 @@ def save(checkpoints, model, position: Position, memory: dict, fingerprint: str)
             "position": asdict(position),
             "sha256": {file.name: _sha256(file) for file in sorted(beside.iterdir())},
         }
+        manifest["manifest_sha256"] = _digest(manifest)
         (beside / "manifest.json").write_text(json.dumps(manifest, indent=2))
-    for old in sorted(_folders(checkpoints))[:-KEPT]:
+    for old in folders(checkpoints)[:-KEPT]:
         shutil.rmtree(old)
 
 
@@ -62,10 +68,10 @@ def newest(checkpoints, fingerprint: str):
         InputError: there is none, none is whole, or it belongs to another data set or
             version of this package.
     """
-    folders = sorted(_folders(checkpoints), reverse=True)
-    if not folders:
+    found = folders(checkpoints)
+    if not found:
         raise InputError(f"no saved state in {checkpoints}; the run must start again")
-    for folder in folders:
+    for folder in reversed(found):
         try:
             manifest, memory = _read(folder)
         except DamagedState as damage:
@@ -94,19 +100,50 @@ def variables(model):
     return found
 
 
+def folders(checkpoints):
+    """The folders of states, oldest first; a name that begins with a dot was never finished."""
+    if not checkpoints.is_dir():
+        return []
+    return sorted(p for p in checkpoints.iterdir() if p.is_dir() and not p.name.startswith("."))
+
+
+def discard_after(checkpoints, position: Position):
+    """Remove the states beyond a position: they are damaged, or the run would not be here."""
+    for folder in folders(checkpoints):
+        if folder.name > _folder_name(position):
+            shutil.rmtree(folder)
+
+
+def _folder_name(position):
+    return f"{position.epoch:05d}-{position.step:07d}"
+
+
 def _read(folder):
     try:
         manifest = json.loads((folder / "manifest.json").read_text())
+        if manifest.pop("manifest_sha256") != _digest(manifest):
+            raise DamagedState("manifest.json does not match its hash")
+        if _folder_name(Position(**manifest["position"])) != folder.name:
+            raise DamagedState("manifest.json is of another state")
         for name, sha256 in manifest["sha256"].items():
             if _sha256(folder / name) != sha256:
                 raise DamagedState(f"{name} does not match its hash")
         memory = json.loads((folder / "memory.json").read_text())
-        Position(**manifest["position"])
     except FileNotFoundError as error:
         raise DamagedState(f"{error.filename} is missing") from error
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except OSError as error:
+        raise DamagedState(f"{error.filename}: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DamagedState(f"manifest.json: {error}") from error
     return manifest, memory
+
+
+def _check_finite(arrays):
+    if not all(np.isfinite(array).all() for array in arrays):
+        raise GateFailed(
+            "a weight became infinite or NaN; the last state before that is kept;"
+            " a smaller --learning-rate may help"
+        )
 
 
 def _check_origin(folder, manifest, fingerprint):
@@ -123,9 +160,8 @@ def _check_origin(folder, manifest, fingerprint):
         )
 
 
-def _folders(checkpoints):
-    # Names that begin with a dot are states that were never finished.
-    return [p for p in checkpoints.iterdir() if p.is_dir() and not p.name.startswith(".")]
+def _digest(manifest):
+    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
 
 
 def _sha256(path):

@@ -1,5 +1,7 @@
 """TensorBoard: scalars, pictures, weights and hyperparameters, all on the axis of epochs."""
 
+import contextlib
+import errno
 import os
 
 import keras
@@ -9,6 +11,7 @@ from keras import ops
 from tensorboard.plugins.hparams import api as hparams
 
 from keras_ganvae import equations
+from keras_ganvae.files import sync
 from keras_ganvae.models import latents
 
 VALIDATION_IMAGES = 500  # enough for the KL of each dimension to a few per cent
@@ -24,9 +27,16 @@ COMPARED = (
     "fake_accuracy",
 )
 
-# A dimension carries information when its posterior mean varies over the data; the
-# threshold is Burda et al. 2015's.
-ACTIVE_VARIANCE = 0.01
+
+@contextlib.contextmanager
+def writing(folder):
+    """TensorFlow's errors of a full or failing disk, as the OSError that they are."""
+    try:
+        yield
+    except tf.errors.ResourceExhaustedError as error:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder)) from error
+    except tf.errors.OpError as error:
+        raise OSError(errno.EIO, error.message.splitlines()[0], str(folder)) from error
 
 
 def rewind(folder, sizes):
@@ -35,7 +45,7 @@ def rewind(folder, sizes):
         size = sizes.get(str(file.relative_to(folder)))
         if size is None:
             file.unlink()
-        else:
+        elif file.stat().st_size > size:
             os.truncate(file, size)
 
 
@@ -57,10 +67,11 @@ class TensorBoard(keras.callbacks.Callback):
         self.watch = watch
         self.pictures = pictures
         self.images = validation_images[:VALIDATION_IMAGES]
-        self.root, self.train, self.validation = (
+        self.writers = [
             tf.summary.create_file_writer(str(folder / name))
             for name in ("", "train", "validation")
-        )
+        ]
+        self.root, self.train, self.validation = self.writers
 
     key = "tensorboard"
 
@@ -69,6 +80,8 @@ class TensorBoard(keras.callbacks.Callback):
         """Size in bytes of each event file, so that a resumed run can cut off what came after."""
         self.flush()
         files = sorted(self.folder.rglob("events.out.*"))
+        for file in files:
+            sync(file)
         return {str(file.relative_to(self.folder)): file.stat().st_size for file in files}
 
     def write_hparams(self):
@@ -87,14 +100,19 @@ class TensorBoard(keras.callbacks.Callback):
         self.root.flush()
 
     def on_epoch_end(self, epoch, logs=None):
-        step = epoch + 1
+        with writing(self.folder):
+            self._write(epoch + 1)
+        self.flush()
+
+    def _write(self, step):
         row = self.history.rows[-1]
         with self.train.as_default():
             for name in row:
                 if name != "epoch" and not name.startswith("val_"):
                     tf.summary.scalar(name, row[name], step)
-            rates = {o.name: o.learning_rate for o in self.model.optimizers}
-            tf.summary.scalar("learning_rate", float(next(iter(rates.values()))), step)
+            # Both players of a GAN have the same rate.
+            rate = float(self.model.optimizers[0].learning_rate)
+            tf.summary.scalar("learning_rate", rate, step)
             for name, picture in self.pictures.latest.items():
                 tf.summary.image(name, picture[None], step)
             for kind, message in self.watch.latest.items():
@@ -107,14 +125,26 @@ class TensorBoard(keras.callbacks.Callback):
                     tf.summary.scalar(name.removeprefix("val_"), row[name], step)
             if self.pictures.is_variational:
                 self._write_latents(step)
-        self.flush()
 
     def flush(self):
-        for writer in (self.root, self.train, self.validation):
-            writer.flush()
+        with writing(self.folder):
+            for writer in self.writers:
+                writer.flush()
 
-    def close(self):
-        for writer in (self.root, self.train, self.validation):
+    @contextlib.contextmanager
+    def closing(self):
+        """Close the event files at the end, without hiding an error that ended it early."""
+        try:
+            yield
+        except BaseException:
+            with contextlib.suppress(tf.errors.OpError):
+                self._close()
+            raise
+        with writing(self.folder):
+            self._close()
+
+    def _close(self):
+        for writer in self.writers:
             writer.close()
 
     def _write_latents(self, step):
@@ -123,5 +153,4 @@ class TensorBoard(keras.callbacks.Callback):
         for j, nats in enumerate(kl):
             tf.summary.scalar(f"kl_of_dimension/{j:03d}", nats, step)
         tf.summary.histogram("kl_of_dimensions", kl, step)
-        active = int((mean.var(axis=0) > ACTIVE_VARIANCE).sum())
-        tf.summary.scalar("active_dimensions", active, step)
+        tf.summary.scalar("active_dimensions", latents.active_dimensions(mean), step)

@@ -28,8 +28,8 @@ PINNED_EPOCHS = 3
 # image. Below a hundredth of it Adam's steps are made of noise (section 4.2).
 VANISHED_GRADIENT = 0.01
 
-# Variance of samples over that of the data, summed over pixels. Healthy models of
-# either kind lie between 0.7 and 1.1; one mode, or a handful, lies far under a half.
+# Variance of samples over that of the data, summed over pixels: 1 for samples as varied
+# as the data, 0 for one image drawn again and again.
 COLLAPSED_DIVERSITY = 0.4
 # Moving averages and the first epochs draw pale blurs whatever becomes of the run.
 GRACE_EPOCHS = 2
@@ -55,6 +55,7 @@ class CollapseWatch(keras.callbacks.Callback):
 
     def __init__(self, images, stop=False, memory=None):
         super().__init__()
+        self.images = images[:SAMPLES]
         self.diversity = _diversity(images[: 10 * SAMPLES])
         self.stop = stop
         self.memory = memory or {"pinned_epochs": 0, "warned": []}
@@ -62,8 +63,12 @@ class CollapseWatch(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         # Here and not at the epoch's end: its state is saved by now, and can be resumed.
+        self.stop_if_wanted()
+
+    def stop_if_wanted(self):
+        """Raise GateFailed if the last epoch gave a warning and the run is to stop at one."""
         if self.stop and self.latest:
-            raise GateFailed(f"stopped after epoch {epoch}: {'; '.join(self.latest.values())}")
+            raise GateFailed(f"stopped: {'; '.join(self.latest.values())}")
 
     def on_epoch_end(self, epoch, logs=None):
         self.latest = dict(self._checks(epoch, logs))
@@ -75,7 +80,7 @@ class CollapseWatch(keras.callbacks.Callback):
 
     def _checks(self, epoch, logs):
         if "kl" in logs:
-            if logs["kl"] < COLLAPSED_KL:
+            if epoch >= GRACE_EPOCHS and self._posterior_collapsed(logs["kl"]):
                 yield "posterior collapse", posterior_message(logs["kl"])
             return
         self._count_pinned(logs)
@@ -85,10 +90,16 @@ class CollapseWatch(keras.callbacks.Callback):
         ratio = gradient_ratio(self.model, z)
         if ratio < VANISHED_GRADIENT:
             yield "vanishing gradient", vanished_message(ratio)
-        if epoch >= GRACE_EPOCHS:
+        if epoch >= GRACE_EPOCHS and self.diversity > 0:
             share = _diversity(to_uint8(latents.decode(self.model, z))) / self.diversity
             if share < COLLAPSED_DIVERSITY:
                 yield "mode collapse", mode_message(share)
+
+    def _posterior_collapsed(self, kl):
+        if kl < COLLAPSED_KL:
+            return True
+        mean, _ = latents.encode(self.model, self.images, seed=0)
+        return not latents.active_dimensions(mean)
 
     def _count_pinned(self, logs):
         pinned = min(logs["real_accuracy"], logs["fake_accuracy"]) >= PINNED_ACCURACY
@@ -102,7 +113,8 @@ class CollapseWatch(keras.callbacks.Callback):
 def gradient_ratio(model, z) -> float:
     """Norm of G's gradient under the model's own loss over that under equation (1).
 
-    1 for the non-saturating loss by definition; near 0 where the saturating one vanishes.
+    1 for the non-saturating loss by definition, whose gradient this can't judge; near 0
+    where the saturating one vanishes.
     """
     if model.generator_loss_name == "non_saturating":
         return 1.0
@@ -114,7 +126,8 @@ def gradient_ratio(model, z) -> float:
     own, non_saturating = (
         float(tf.linalg.global_norm(tape.gradient(loss, weights))) for loss in (own, non_saturating)
     )
-    return own / non_saturating
+    # Both are zero where tanh itself has saturated, or float16 has underflown.
+    return own / non_saturating if non_saturating else 0.0
 
 
 def pinned_message(accuracy):

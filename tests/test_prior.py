@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from keras_ganvae.models.prior import MixturePrior, NormalPrior, fit_mixture
+from keras_ganvae.prior import MixturePrior, NormalPrior, fit_mixture
 
 WEIGHTS = np.float32([0.2, 0.8])
 MEANS = np.float32([[-20, 3], [20, -1]])
