@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """Time the training step of each architecture and preset against a matrix product.
 
-    python scripts/benchmark_training.py [--seconds 5] [--jit] [--json]
+    python scripts/benchmark_training.py [--seconds 5] [--jit {auto,on,off}] [--json]
 
 Prints parameters, multiply-adds per image of one step (counted from its graph), images
 per second, GFLOP/s, and that as a share of a 2048 x 2048 float32 matrix product. The
@@ -36,15 +36,14 @@ HEADINGS = ("arch", "preset", "XLA", "batch", "parameters", "M m-a", "img/s", "G
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=5.0, help="of timing for each model")
-    parser.add_argument("--jit", action="store_true", help="time each with XLA and without")
+    parser.add_argument("--jit", choices=("auto", "on", "off"), default="auto", help="XLA")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     runtime.start()
     rows = [
-        measure(arch, preset, jit, args.seconds)
+        measure(arch, preset, args.jit, args.seconds)
         for preset in PRESETS
         for arch in architectures.names()
-        for jit in (("off", "on") if args.jit else ("auto",))
     ]
     print(json.dumps(rows, indent=2) if args.json else table(rows))
 
@@ -55,10 +54,10 @@ def measure(arch, preset, jit, seconds):
     import tensorflow as tf
 
     from keras_ganvae.training.cost import multiply_adds
-    from keras_ganvae.training.optimizers import compile_model
+    from keras_ganvae.training.optimizers import compile_model, use_xla
 
     config = architectures.resolve(TrainConfig(arch=arch, preset=preset, jit=jit))
-    runtime.prepare(config.seed, config.precision)
+    runtime.prepare(config.seed, config.precision, use_xla(config))
     model = architectures.build(config, IMAGE_SHAPE)
     compile_model(model, config, steps_per_epoch=1000)
     cost = multiply_adds(model, IMAGE_SHAPE)

@@ -23,6 +23,7 @@ PAPER = {
 }
 
 DEFAULT = PAPER | {
+    # Enough for ten digits and their styles, and fewer weights to send to a phone.
     "latent_dim": 64,
     # Radford et al. 2016: 0.9 makes the two players overshoot one another.
     "beta_1": 0.5,
@@ -30,7 +31,9 @@ DEFAULT = PAPER | {
     "learning_rate": 1e-3,
     # The game circles rather than converges; its moving average is steadier and cleaner.
     "average_decay": 0.999,
+    # It ends with small steps, which take the last specks from the background.
     "schedule": "cosine",
+    # Half as many as the paper's: an epoch takes a few seconds, and samples still improve.
     "epochs": 100,
 }
 
@@ -38,11 +41,13 @@ PRESETS = {"default": DEFAULT, "paper": PAPER}
 
 
 def build(config, image_shape):
-    networks = {
-        "paper": (paper_generator, paper_discriminator),
-        "default": (generator, discriminator),
-    }
-    make_generator, make_discriminator = networks[config.preset]
+    if config.preset == "paper":
+        return assemble(config, image_shape, paper_generator, paper_discriminator)
+    return assemble(config, image_shape, generator, discriminator)
+
+
+def assemble(config, image_shape, make_generator, make_discriminator):
+    """The model around two networks, with the settings that any GAN has."""
     return AdversarialNetwork(
         make_generator(image_shape, config.latent_dim),
         make_discriminator(image_shape, config.dropout),
@@ -80,7 +85,11 @@ def generator(image_shape, latent_dim):
 
 
 def discriminator(image_shape, dropout):
-    """Images (B, H, W, C) in [0, 1] -> logits (B, 1)."""
+    """Images (B, H, W, C) in [0, 1] -> logits (B, 1).
+
+    Two hidden layers and more dropout than the paper's four: a D that can't remember the
+    images is one that G can learn from.
+    """
     hidden = []
     for width in (512, 256):
         hidden += [layers.Dense(width), layers.LeakyReLU(0.2)]

@@ -30,8 +30,10 @@ DEFAULT = PAPER | {
     "learning_rate": 1e-3,
     # The last steps are small, which a constant rate would need averaging for.
     "schedule": "cosine",
+    # A quarter of the paper's; the validation loss is level by then.
     "epochs": 50,
-    # Fresh draws are the protocol of the literature, and a regulariser.
+    # Fresh draws are the protocol of the literature, and a regulariser. Colour images are
+    # not binarised at all (see training/recipe.py).
     "binarize": "stochastic",
     # N(0, I) is not where the encoder puts the data.
     "sampling_prior": "mixture",
@@ -46,9 +48,18 @@ HIDDEN = {"paper": ([256], "tanh"), "default": ([512, 256], "relu")}
 
 def build(config, image_shape):
     widths, activation = HIDDEN[config.preset]
-    return VariationalAutoencoder(
+    return assemble(
+        config,
         encoder(image_shape, config.latent_dim, widths, activation),
         decoder(image_shape, config.latent_dim, widths, activation),
+    )
+
+
+def assemble(config, encoder, decoder):
+    """The model around two networks, with the settings that any VAE has."""
+    return VariationalAutoencoder(
+        encoder,
+        decoder,
         beta=config.beta,
         binarisation=config.binarize,
         seed=config.seed,

@@ -22,7 +22,7 @@ from keras_ganvae.training import run as runs
 from keras_ganvae.training import state
 from keras_ganvae.training.callbacks import History, Pictures, Progress, StopOnNonFinite
 from keras_ganvae.training.lock import locked
-from keras_ganvae.training.optimizers import compile_model
+from keras_ganvae.training.optimizers import compile_model, use_xla
 from keras_ganvae.training.run import Run, check_free
 from keras_ganvae.training.saver import KeepMetrics, Saver
 from keras_ganvae.training.tensorboard import TensorBoard, rewind
@@ -156,7 +156,7 @@ def _binarisation(given, config, dataset):
 
 def build(config, dataset):
     """The compiled model of a resolved config."""
-    runtime.prepare(config.seed, config.precision)
+    runtime.prepare(config.seed, config.precision, use_xla(config))
     model = architectures.build(config, dataset.image_shape)
     compile_model(model, config, steps_per_epoch(len(dataset.train), config.batch_size))
     return model
