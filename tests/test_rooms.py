@@ -14,6 +14,7 @@ ROOMS = [
     "config",
     "equations",
     "images",
+    "prior",
     "runtime",
     "data",
     "models",

@@ -16,17 +16,17 @@ ROOT = Path(__file__).parents[2]
 CASES = [(arch, preset) for arch in architectures.names() for preset in ("default", "paper")]
 
 # In a fresh process: first with Keras's own loader at its default safe mode, which needs
-# nothing but the package's import, then through the run folder.
+# nothing but an import that registers the models, then through the run folder.
 READ = """
 import sys
 from pathlib import Path
 import numpy as np
-import keras_ganvae
+import keras
+import keras_ganvae.models
 for path in map(Path, sys.argv[1:]):
     found = {}
-    model = keras_ganvae.load_run(path).model()
-    import keras
     again = keras.saving.load_model(path / "model.keras")
+    model = keras_ganvae.load_run(path).model()
     z = np.load(path / "z.npy")
     found["run"], found["keras"] = np.asarray(model.decode(z)), np.asarray(again.decode(z))
     for o, optimizer in enumerate(model.optimizers):
@@ -86,7 +86,11 @@ def reopened(make_model, digits, tmp_path_factory):
         path.mkdir()
         config = architectures.resolve(TrainConfig(arch=arch, latent_dim=4))
         run = Run(path, config, {})
-        record = {"arch": arch, "config": config.to_dict(), "dataset": {"fingerprint": ""}}
+        record = {
+            "arch": arch,
+            "config": config.to_dict(),
+            "dataset": {"name": "", "fingerprint": ""},
+        }
         (path / "config.json").write_text(json.dumps(record))
         run.save_model(model)
         z = np.random.default_rng(1).standard_normal((5, 4), dtype=np.float32)

@@ -128,6 +128,24 @@ def test_resuming_a_finished_run_changes_nothing(uninterrupted, tmp_path):
     assert before == {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}
 
 
+def test_a_run_that_died_before_its_first_state_begins_again(uninterrupted, tmp_path):
+    run = copy(uninterrupted("vae"), tmp_path)
+    shutil.rmtree(run.checkpoints)
+    (run.path / ".part-x").write_text("half a file")
+    run.model_file.unlink()
+    run.history_file.unlink()
+    assert_same(recipe.resume(run.path), uninterrupted("vae"))
+    assert not list(run.path.rglob(".part-*"))
+
+
+def test_a_finished_run_without_its_states_is_not_thrown_away(uninterrupted, tmp_path):
+    run = copy(uninterrupted("vae"), tmp_path)
+    shutil.rmtree(run.checkpoints)
+    with pytest.raises(InputError, match="no saved state"):
+        recipe.resume(run.path)
+    assert run.model_file.exists()
+
+
 def test_fewer_epochs_are_refused(uninterrupted, tmp_path):
     run = copy(uninterrupted("vae"), tmp_path)
     with pytest.raises(InputError, match="can't be cut to 2"):

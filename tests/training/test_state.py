@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from keras_ganvae.data.pipeline import Position
-from keras_ganvae.errors import InputError
+from keras_ganvae.errors import GateFailed, InputError
 from keras_ganvae.training import recipe, state
 from keras_ganvae.training.run import Run
 
@@ -56,6 +56,19 @@ def test_damage_is_named_and_the_state_before_is_used(name, damage, checkpoints,
     assert name in caplog.text
 
 
+def test_no_bit_of_the_manifest_can_flip_unseen(checkpoints, caplog):
+    manifest = checkpoints / "00002-0000000" / "manifest.json"
+    whole = manifest.read_bytes()
+    for bit in range(8 * len(whole)):
+        content = bytearray(whole)
+        content[bit // 8] ^= 1 << bit % 8
+        manifest.write_bytes(content)
+        _, position, _ = state.newest(checkpoints, FINGERPRINT)
+        # Whitespace between the values may change and nothing with it.
+        same = position == Position(2) and json.loads(content) == json.loads(whole)
+        assert same or position == Position(1), f"bit {bit}"
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_without_a_whole_state_the_run_is_refused(name, checkpoints):
     for folder in list(checkpoints.iterdir()):
@@ -84,6 +97,19 @@ def test_another_version_is_refused(checkpoints, monkeypatch):
     monkeypatch.setattr(state.runtime, "versions", lambda: {"keras_ganvae": "99.0"})
     with pytest.raises(InputError, match=r"this is 99\.0; install that version"):
         state.newest(checkpoints, FINGERPRINT)
+
+
+def test_damaged_states_are_cleared_so_that_they_do_not_count_as_kept(checkpoints):
+    state.discard_after(checkpoints, Position(1))
+    assert [folder.name for folder in state.folders(checkpoints)] == ["00001-0000000"]
+
+
+def test_weights_that_are_no_numbers_are_not_saved(checkpoints, make_model):
+    model = make_model("vae", latent_dim=2)
+    model.trainable_variables[0].assign(np.full(model.trainable_variables[0].shape, np.nan))
+    with pytest.raises(GateFailed, match="NaN"):
+        state.save(checkpoints, model, Position(3), {}, FINGERPRINT)
+    assert state.newest(checkpoints, FINGERPRINT)[1] == Position(2)
 
 
 def test_no_state_is_said(tmp_path):
