@@ -92,8 +92,9 @@ def resume(path, *, epochs=None, checkpoint_minutes=5.0) -> Run:
 
 def _saved_state(run, dataset):
     """(folder, position, memory) to go on from; the start, if nothing was saved yet."""
-    began = run.history_file.exists() or run.model_file.exists()
-    if not state.folders(run.checkpoints) and not began:
+    # An epoch's row is written just before its state: one row may stand without any.
+    saved_once = run.model_file.exists() or run.finished_epochs() > 1
+    if not state.folders(run.checkpoints) and not saved_once:
         return None, Position(), {}
     return state.newest(run.checkpoints, dataset.fingerprint)
 

@@ -117,6 +117,10 @@ class Run:
         except (OSError, ValueError, TypeError) as error:
             raise InputError(f"{self.history_file} is missing or damaged: {error}") from error
 
+    def finished_epochs(self) -> int:
+        """Rows of history.csv; 0 if there is none yet."""
+        return len(self.history()) if self.history_file.exists() else 0
+
     def dataset(self):
         """Load the data set that the run was trained on.
 

@@ -229,6 +229,15 @@ def test_a_full_disk_is_said_and_the_run_stays_whole(tmp_path):
         subprocess.run(["umount", str(disk)], check=True)
 
 
+def test_a_death_between_the_first_row_and_its_state_begins_again(uninterrupted, tmp_path):
+    run = copy(uninterrupted("vae"), tmp_path)
+    shutil.rmtree(run.checkpoints)
+    run.model_file.unlink()
+    first_row = run.history_file.read_text().splitlines(keepends=True)[:2]
+    run.history_file.write_text("".join(first_row))
+    assert_same(recipe.resume(run.path), uninterrupted("vae"))
+
+
 @pytest.mark.slow
 def test_twenty_kills_at_random_moments(uninterrupted, tmp_path):
     """SIGKILL while importing, training, saving, drawing: whatever is under way."""
@@ -238,7 +247,7 @@ def test_twenty_kills_at_random_moments(uninterrupted, tmp_path):
     while kills < 20:
         begun = (out / "checkpoint").is_dir() and any((out / "checkpoint").glob("[0-9]*"))
         process = resume_process(out) if begun else train_process(out, *options, "--overwrite")
-        wait_for_log(process, "going on at" if begun else "run folder")
+        wait_for_log(process, "going on" if begun else "run folder")
         time.sleep(moments.uniform(0, 3.0))
         if process.poll() is None:
             process.kill()
