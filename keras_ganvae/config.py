@@ -94,6 +94,9 @@ class TrainConfig:
     )
     seed: int = option(0, "fixes weights, order, noise: everything", least=0, most=2**31 - 1)
     precision: str = option("float32", "of the arithmetic", choices=PRECISIONS)
+    strategy: str = option(
+        "auto", "devices to train on: one (auto is single)", choices=("auto", "single")
+    )
     jit: str = option("auto", "compile with XLA (auto is off)", choices=("auto", "on", "off"))
 
     def __post_init__(self):

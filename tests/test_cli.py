@@ -315,3 +315,28 @@ def test_the_doctor_reports(command, monkeypatch):
     assert {"version tensorflow", "version keras", "GPU devices", "cores"} <= set(report)
     code, out, _ = command("doctor")
     assert code == 0 and len(out.splitlines()) == len(report)
+
+
+@pytest.mark.parametrize(
+    ("option", "name"),
+    [
+        (["--latent-dim", "3"], "--latent-dim"),
+        (["--dataset", "mnist"], "--dataset"),
+        (["--set", "beta=2"], "--set"),
+        (["--out", "elsewhere"], "--out"),
+    ],
+)
+def test_a_resumed_run_keeps_its_own_settings(command, run_of, option, name):
+    code, _, err = command("train", "--resume", run_of("vae").path, *option)
+    assert code == 2
+    assert err.count("\n") == 1
+    assert f"it can't take {name}" in err
+
+
+def test_resuming_a_finished_run_says_so(command, run_of, caplog):
+    run = run_of("vae")
+    with caplog.at_level("INFO", "keras_ganvae"):
+        code, out, _ = command("train", "--resume", run.path)
+    assert code == 0
+    assert out.splitlines()[-1] == f"run {run.path}"
+    assert "is finished at 2 epochs" in caplog.text
