@@ -28,6 +28,7 @@ def replacing(path):
         beside.chmod(0o666 & ~_umask())  # mkstemp's 0600 would lock out other readers
         sync(beside)
         os.replace(beside, path)
+        sync(path.parent)
     finally:
         beside.unlink(missing_ok=True)
 
