@@ -19,7 +19,7 @@ DEFAULT = gan.DEFAULT | {
     # With dropout holding D back, larger steps only save time: after 5 epochs of a trial
     # the Fréchet distance of a digit classifier's features was 33 at 2e-4, 14 at 1e-3.
     "learning_rate": 1e-3,
-    # Five minutes to a quarter of an hour on two cores; the grids no longer change.
+    # Under a quarter of an hour on two cores; the grids hardly changed after 18.
     "epochs": 30,
 }
 

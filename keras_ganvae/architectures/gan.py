@@ -31,9 +31,9 @@ DEFAULT = PAPER | {
     "learning_rate": 1e-3,
     # The game circles rather than converges; its moving average is steadier and cleaner.
     "average_decay": 0.999,
-    # It ends with small steps, which take the last specks from the background.
+    # It ends with small steps, between which the game hardly moves.
     "schedule": "cosine",
-    # Half as many as the paper's: an epoch takes a few seconds, and samples still improve.
+    # Half as many as the paper's; an epoch takes a few seconds.
     "epochs": 100,
 }
 

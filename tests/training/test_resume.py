@@ -240,7 +240,7 @@ def test_a_death_between_the_first_row_and_its_state_begins_again(uninterrupted,
 
 @pytest.mark.slow
 def test_twenty_kills_at_random_moments(uninterrupted, tmp_path):
-    """SIGKILL while importing, training, saving, drawing: whatever is under way."""
+    """SIGKILL while tracing, training, saving, drawing: whatever is under way."""
     moments = random.Random(0)
     out, kills = tmp_path / "run", 0
     options = ("--epochs", str(EPOCHS), "--checkpoint-minutes", "0.00001")
