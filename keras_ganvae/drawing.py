@@ -1,18 +1,13 @@
 """Pictures of what a finished run has learnt. Each says which prior it was drawn from."""
 
-from pathlib import Path
-
 import numpy as np
 
 from keras_ganvae import images
 from keras_ganvae.errors import InputError
-from keras_ganvae.files import replacing, replacing_folder
 from keras_ganvae.models import latents
 from keras_ganvae.training.callbacks import PANEL
 from keras_ganvae.training.figures import plot_panels
 from keras_ganvae.training.run import Run
-
-SAMPLE_FORMATS = ".png (one grid), .npz (an array), or a folder ending in / (one PNG each)"
 
 
 def sample(run: Run, count: int, seed: int, out, prior=None) -> str:
@@ -21,7 +16,7 @@ def sample(run: Run, count: int, seed: int, out, prior=None) -> str:
     Args:
         count: how many.
         seed: the same source, seed and count give the same bytes.
-        out: see `SAMPLE_FORMATS`; the npz holds `samples`, uint8 (N, H, W, C).
+        out: see `images.SAMPLE_FORMATS`; the npz holds `samples`, uint8 (N, H, W, C).
         prior: "normal", "mixture", or None for the run's default.
 
     Returns:
@@ -30,9 +25,9 @@ def sample(run: Run, count: int, seed: int, out, prior=None) -> str:
     Raises:
         InputError: the run, its prior or `out` can't be used.
     """
-    write = _sample_writer(out)
+    write = images.sample_writer(out)
     model, prior = run.model(), run.prior(prior)
-    z = prior.sample(count, np.random.default_rng(seed))
+    z = prior.sample(count, seed)
     pixels = images.to_uint8(latents.decode(model, z))
     description = f"{count} samples of {_name(run)}, {describe(prior)}, seed {seed}"
     write(out, pixels, description)
@@ -49,11 +44,11 @@ def reconstruct(run: Run, out) -> str:
     """
     if not run.is_variational:
         raise InputError(f"{run.path} holds a {run.config.arch}, which can't reconstruct")
-    check_ending(out, ".png")
+    images.check_ending(out, ".png")
     model, prior = run.model(), run.prior()
     originals = run.dataset().test.images[:PANEL]
     mean, _ = latents.encode(model, originals, run.config.seed)
-    z = prior.sample(PANEL, np.random.default_rng(run.config.seed))
+    z = prior.sample(PANEL, run.config.seed)
     panels = {
         "ground truth (test images)": originals,
         "reconstruction": images.to_uint8(latents.decode(model, mean)),
@@ -69,10 +64,9 @@ def interpolate(run: Run, out, *, seed=0, prior=None, walks=8, steps=12) -> str:
     Under N(0, I) the walk follows the great circle, where the draws lie; in a mixture
     it is straight.
     """
-    check_ending(out, ".png")
+    images.check_ending(out, ".png")
     model, prior = run.model(), run.prior(prior)
-    generator = np.random.default_rng(seed)
-    starts, ends = prior.sample(walks, generator), prior.sample(walks, generator)
+    starts, ends = np.split(prior.sample(2 * walks, seed), 2)
     between = _great_circle if prior.name == "normal" else _straight
     shares = np.linspace(0, 1, steps, dtype=np.float32)
     z = np.stack([between(starts, ends, share) for share in shares], axis=1)
@@ -86,9 +80,9 @@ def traverse(run: Run, out, *, seed=0, prior=None, dimensions=10, steps=11) -> s
     Each goes from its 1st to its 99th percentile under the prior, the others staying at
     those of one draw.
     """
-    check_ending(out, ".png")
+    images.check_ending(out, ".png")
     model, prior = run.model(), run.prior(prior)
-    draws = prior.sample(5000, np.random.default_rng(seed))
+    draws = prior.sample(5000, seed)
     chosen = most_active(model, draws)[:dimensions]
     percentiles = np.percentile(draws, np.linspace(1, 99, steps), axis=0)
     z = np.repeat(draws[:1], len(chosen) * steps, axis=0).reshape(len(chosen), steps, -1)
@@ -104,11 +98,11 @@ def manifold(run: Run, out, *, seed=0, prior=None, side=20) -> str:
 
     Both axes go through the prior's percentiles; other dimensions stay at the prior's mean.
     """
-    check_ending(out, ".png")
+    images.check_ending(out, ".png")
     model, prior = run.model(), run.prior(prior)
     if prior.latent_dim < 2:
         raise InputError(f"{run.path} has a latent space of one dimension: there is no plane")
-    draws = prior.sample(5000, np.random.default_rng(seed))
+    draws = prior.sample(5000, seed)
     across, down = most_active(model, draws)[:2]
     percentiles = np.percentile(draws, np.linspace(1, 99, side), axis=0)
     z = np.repeat(draws.mean(axis=0, keepdims=True), side * side, axis=0)
@@ -123,7 +117,7 @@ def manifold(run: Run, out, *, seed=0, prior=None, side=20) -> str:
 
 def animate(run: Run, out) -> str:
     """A GIF of the fixed-noise grid over the epochs."""
-    check_ending(out, ".gif")
+    images.check_ending(out, ".gif")
     frames = images.frames(run.figures)
     if not frames:
         raise InputError(f"{run.figures} holds no samples-*.png to animate")
@@ -163,21 +157,6 @@ def describe(prior) -> str:
     return f"prior: mixture of {prior.components} Gaussians"
 
 
-def check_ending(out, ending):
-    """InputError unless the file's name ends so, and is not a folder."""
-    if Path(out).suffix.lower() != ending or Path(out).is_dir():
-        raise InputError(f"--out {out} must be a {ending} file")
-    check_parent(out)
-
-
-def check_parent(out):
-    """InputError unless the folder that `out` goes to is one, or can be made."""
-    parents = Path(out).absolute().parents
-    nearest = next(folder for folder in parents if folder.exists())
-    if not nearest.is_dir():
-        raise InputError(f"--out {out}: {nearest} is not a folder")
-
-
 def _save_grid(model, z, columns, out, description):
     picture = images.grid(images.to_uint8(latents.decode(model, z)), columns)
     picture = images.captioned(images.enlarge(picture), description)
@@ -199,35 +178,3 @@ def _great_circle(start, end, share):
     if np.any(np.sin(angle) < 1e-3):  # one direction: the circle has no plane
         return _straight(start, end, share)
     return (np.sin((1 - share) * angle) * start + np.sin(share * angle) * end) / np.sin(angle)
-
-
-def _sample_writer(out):
-    """The writer for the ending of `out`, found before any work is done."""
-    check_parent(out)
-    if str(out).endswith("/"):
-        if Path(out).is_file():
-            raise InputError(f"--out {out} is a file")
-        if Path(out).is_dir() and any(Path(out).iterdir()):
-            raise InputError(f"--out {out} is not empty; choose another folder")
-        return _write_folder
-    writers = {".png": _write_grid, ".npz": _write_array}
-    if Path(out).suffix.lower() not in writers or Path(out).is_dir():
-        raise InputError(f"--out {out} must be {SAMPLE_FORMATS}")
-    return writers[Path(out).suffix.lower()]
-
-
-def _write_grid(out, pixels, description):
-    picture = images.captioned(images.enlarge(images.grid(pixels)), description)
-    images.save_png(out, picture, description)
-
-
-def _write_array(out, pixels, description):
-    with replacing(out) as beside, open(beside, "wb") as file:
-        np.savez_compressed(file, samples=pixels, description=description)
-
-
-def _write_folder(out, pixels, description):
-    digits = len(str(len(pixels) - 1))
-    with replacing_folder(out) as folder:
-        for i, image in enumerate(pixels):
-            images.save_png(folder / f"{i:0{digits}d}.png", image, description)

@@ -8,11 +8,13 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
-from keras_ganvae.files import replacing
+from keras_ganvae.errors import InputError
+from keras_ganvae.files import replacing, replacing_folder
 
 GAP = 2  # pixels between the images of a grid
 MIDDLE_GREY = 96  # the gap's value: seen against black ink and white paper alike
 CAPTION_SIZE = 13  # pixels
+SAMPLE_FORMATS = ".png (one grid), .npz (an array), or a folder ending in / (one PNG each)"
 SIDE = 560  # a grid of small images is enlarged to about this many pixels
 
 
@@ -110,6 +112,53 @@ def load_png(path):
     with Image.open(path) as image:
         picture = np.asarray(image)
     return picture[..., None] if picture.ndim == 2 else picture
+
+
+def check_ending(out, ending):
+    """InputError unless the file's name ends so, and is not a folder."""
+    if Path(out).suffix.lower() != ending or Path(out).is_dir():
+        raise InputError(f"--out {out} must be a {ending} file")
+    check_parent(out)
+
+
+def check_parent(out):
+    """InputError unless the folder that `out` goes to is one, or can be made."""
+    parents = Path(out).absolute().parents
+    nearest = next(folder for folder in parents if folder.exists())
+    if not nearest.is_dir():
+        raise InputError(f"--out {out}: {nearest} is not a folder")
+
+
+def sample_writer(out):
+    """The writer for the ending of `out`, found before any work is done."""
+    check_parent(out)
+    if str(out).endswith("/"):
+        if Path(out).is_file():
+            raise InputError(f"--out {out} is a file")
+        if Path(out).is_dir() and any(Path(out).iterdir()):
+            raise InputError(f"--out {out} is not empty; choose another folder")
+        return _write_folder
+    writers = {".png": _write_grid, ".npz": _write_array}
+    if Path(out).suffix.lower() not in writers or Path(out).is_dir():
+        raise InputError(f"--out {out} must be {SAMPLE_FORMATS}")
+    return writers[Path(out).suffix.lower()]
+
+
+def _write_grid(out, pixels, description):
+    picture = captioned(enlarge(grid(pixels)), description)
+    save_png(out, picture, description)
+
+
+def _write_array(out, pixels, description):
+    with replacing(out) as beside, open(beside, "wb") as file:
+        np.savez_compressed(file, samples=pixels, description=description)
+
+
+def _write_folder(out, pixels, description):
+    digits = len(str(len(pixels) - 1))
+    with replacing_folder(out) as folder:
+        for i, image in enumerate(pixels):
+            save_png(folder / f"{i:0{digits}d}.png", image, description)
 
 
 def _image(picture):

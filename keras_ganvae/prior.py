@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from keras_ganvae import noise
 from keras_ganvae.files import replacing
 
 # Numbers of components, smallest first. Their covariances are full: held-out nats per
@@ -22,9 +23,13 @@ class NormalPrior:
     latent_dim: int
     name = "normal"
 
-    def sample(self, count, generator):
-        """z (count, latent_dim), float32, from a `numpy.random.Generator`."""
-        return generator.standard_normal((count, self.latent_dim), dtype=np.float32)
+    def sample(self, count, seed):
+        """z (count, latent_dim), float32; z[i] depends on `seed` and i alone."""
+        return self.draw(noise.image_seeds(seed, count))
+
+    def draw(self, seeds):
+        """One z for each image seed, int32 (N,): float32 (N, latent_dim)."""
+        return noise.normals(seeds, self.latent_dim)
 
     def log_density(self, latents):
         """log N(z; 0, I), (N,), nats."""
@@ -54,14 +59,16 @@ class MixturePrior:
     def components(self):
         return len(self.weights)
 
-    def sample(self, count, generator):
-        """z (count, latent_dim), float32, from a `numpy.random.Generator`."""
-        cumulative = np.cumsum(self.weights)
-        uniform = generator.random(count, dtype=np.float32) * cumulative[-1]
-        component = np.searchsorted(cumulative, uniform, side="right")
-        component = np.minimum(component, self.components - 1)
-        noise = generator.standard_normal((count, self.latent_dim), dtype=np.float32)
-        spread = np.einsum("nij,nj->ni", self.factors[component], noise)
+    def sample(self, count, seed):
+        """z (count, latent_dim), float32; z[i] depends on `seed` and i alone."""
+        return self.draw(noise.image_seeds(seed, count))
+
+    def draw(self, seeds):
+        """One z for each image seed, int32 (N,): float32 (N, latent_dim)."""
+        thresholds = noise.choice_thresholds(self.weights)
+        component = noise.choices(seeds, thresholds, self.latent_dim)
+        epsilon = noise.normals(seeds, self.latent_dim)
+        spread = np.einsum("nij,nj->ni", self.factors[component], epsilon)
         return self.means[component] + spread
 
     def save(self, path):

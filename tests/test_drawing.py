@@ -131,7 +131,7 @@ class _Painter:
 
 
 def test_the_most_active_dimension_comes_first():
-    draws = NormalPrior(3).sample(500, np.random.default_rng(0))
+    draws = NormalPrior(3).sample(500, 0)
     assert drawing.most_active(_Painter(), draws).tolist() == [2, 0, 1]
 
 

@@ -41,7 +41,7 @@ def encoder(image_shape, latent_dim):
         _conv(32, 4, strides=2),  # H/2, W/2
         _conv(64, 4, strides=2),  # H/4, W/4
         layers.Flatten(),
-        layers.Dense(256, activation="relu"),
+        layers.Dense(160, activation="relu"),
         layers.Dense(2 * latent_dim),
     )
 

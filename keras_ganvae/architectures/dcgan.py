@@ -44,9 +44,9 @@ def generator(image_shape, latent_dim):
         (latent_dim,),
         layers.Dense(128, use_bias=False, kernel_initializer="he_normal"),
         *_normalise(),
-        layers.Dense(height * width * 64, use_bias=False, kernel_initializer="he_normal"),
+        layers.Dense(height * width * 48, use_bias=False, kernel_initializer="he_normal"),
         *_normalise(),
-        layers.Reshape((height, width, 64)),
+        layers.Reshape((height, width, 48)),
         _conv(64),
         *_normalise(),
         DepthToSpace(),  # H/2, W/2, 16

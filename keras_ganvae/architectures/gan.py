@@ -65,7 +65,7 @@ def generator(image_shape, latent_dim):
     in three images.
     """
     hidden = []
-    for width in (256, 512, 96):
+    for width in (256, 320, 96):
         hidden += [
             layers.Dense(width, use_bias=False, kernel_initializer="he_normal"),
             # Momentum .9: at Keras's .99 the statistics trail the weights, and samples pale.
