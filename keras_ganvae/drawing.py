@@ -58,39 +58,50 @@ def reconstruct(run: Run, out) -> str:
     return f"{len(originals)} test images beside their reconstructions by {_name(run)}"
 
 
-def interpolate(run: Run, out, *, seed=0, prior=None, walks=8, steps=12) -> str:
-    """Walks between pairs of draws from the prior, one a row.
+def interpolate(run: Run, out, *, seed=0, prior=None, count=8, steps=12) -> str:
+    """Walks between pairs of draws from the prior, one a row; see `walks`."""
+    images.check_ending(out, ".png")
+    model, prior = run.model(), run.prior(prior)
+    z = walks(prior, count, steps, seed)
+    description = f"{count} walks between two draws by {_name(run)}, {describe(prior)}, seed {seed}"
+    return _save_grid(model, z.reshape(-1, prior.latent_dim), steps, out, description)
+
+
+def walks(prior, count, steps, seed):
+    """Latents on the way between pairs of draws from a prior, float32 (count, steps, J).
 
     Under N(0, I) the walk follows the great circle, where the draws lie; in a mixture
     it is straight.
     """
-    images.check_ending(out, ".png")
-    model, prior = run.model(), run.prior(prior)
-    starts, ends = np.split(prior.sample(2 * walks, seed), 2)
+    starts, ends = np.split(prior.sample(2 * count, seed), 2)
     between = _great_circle if prior.name == "normal" else _straight
     shares = np.linspace(0, 1, steps, dtype=np.float32)
-    z = np.stack([between(starts, ends, share) for share in shares], axis=1)
-    description = f"{walks} walks between two draws by {_name(run)}, {describe(prior)}, seed {seed}"
-    return _save_grid(model, z.reshape(-1, prior.latent_dim), steps, out, description)
+    return np.stack([between(starts, ends, share) for share in shares], axis=1)
 
 
 def traverse(run: Run, out, *, seed=0, prior=None, dimensions=10, steps=11) -> str:
-    """One latent dimension at a time, the most active first, one a row.
-
-    Each goes from its 1st to its 99th percentile under the prior, the others staying at
-    those of one draw.
-    """
+    """One latent dimension at a time, the most active first, one a row; see `traversals`."""
     images.check_ending(out, ".png")
     model, prior = run.model(), run.prior(prior)
+    chosen, z = traversals(model, prior, dimensions, steps, seed)
+    listed = ", ".join(str(j) for j in chosen)
+    description = f"dimensions {listed} of {_name(run)}, {describe(prior)}, seed {seed}"
+    return _save_grid(model, z.reshape(-1, prior.latent_dim), steps, out, description)
+
+
+def traversals(model, prior, dimensions, steps, seed):
+    """Latents that differ in one dimension: (dimensions, latents (dimensions, steps, J)).
+
+    The most active dimensions come first. Each goes from its 1st to its 99th percentile
+    under the prior, the others staying at those of one draw.
+    """
     draws = prior.sample(5000, seed)
     chosen = most_active(model, draws)[:dimensions]
     percentiles = np.percentile(draws, np.linspace(1, 99, steps), axis=0)
     z = np.repeat(draws[:1], len(chosen) * steps, axis=0).reshape(len(chosen), steps, -1)
     for row, j in zip(z, chosen, strict=True):
         row[:, j] = percentiles[:, j]
-    listed = ", ".join(str(j) for j in chosen)
-    description = f"dimensions {listed} of {_name(run)}, {describe(prior)}, seed {seed}"
-    return _save_grid(model, z.reshape(-1, prior.latent_dim), steps, out, description)
+    return chosen, z
 
 
 def manifold(run: Run, out, *, seed=0, prior=None, side=20) -> str:

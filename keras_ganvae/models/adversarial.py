@@ -132,6 +132,22 @@ class AdversarialNetwork(GenerativeModel):
         latents = self._latents(real, self.validation_noise_seed)
         return self._log(self.terms(real, latents, training=False), real)
 
+    def generator_gradient_norms(self, latents) -> dict:
+        """Norm of G's gradient under each loss of `equations.GENERATOR_LOSSES`, by name.
+
+        Args:
+            latents: z (B, latent).
+        """
+        weights = self.generator.trainable_variables
+        with tf.GradientTape(persistent=True) as tape:
+            fake = self.generator(latents, training=False)
+            logits = ops.cast(self.discriminator(fake, training=False), "float32")
+            losses = {name: loss(logits) for name, loss in equations.GENERATOR_LOSSES.items()}
+        return {
+            name: float(tf.linalg.global_norm(tape.gradient(loss, weights)))
+            for name, loss in losses.items()
+        }
+
     def _latents(self, real, seed):
         return keras.random.normal((ops.shape(real)[0], self.latent_dim), seed=seed)
 

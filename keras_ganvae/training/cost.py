@@ -16,7 +16,7 @@ def multiply_adds(model, image_shape, batch_size=8) -> float:
         image_shape: (H, W, C).
     """
     batch = tf.TensorSpec((batch_size, *image_shape), tf.float32)
-    graph = tf.function(model.train_step).get_concrete_function(batch).graph
+    graph = tf.function(model.train_step, autograph=False).get_concrete_function(batch).graph
     counts = (COUNTERS[op.type](op) for op in _needed(graph) if op.type in COUNTERS)
     return sum(counts) / batch_size
 

@@ -136,6 +136,14 @@ class Run:
             )
         return dataset
 
+    def check_finished(self):
+        """InputError unless the run has its trained model."""
+        if not self.model_file.exists():
+            raise InputError(
+                f"{self.path} is not finished: it has no model.keras;"
+                f" go on with: keras-ganvae train --resume {self.path}"
+            )
+
     def model(self):
         """Load the trained model.
 
@@ -146,11 +154,7 @@ class Run:
 
         import keras_ganvae.models  # noqa: F401 (registers the classes)
 
-        if not self.model_file.exists():
-            raise InputError(
-                f"{self.path} is not finished: it has no model.keras;"
-                f" go on with: keras-ganvae train --resume {self.path}"
-            )
+        self.check_finished()
         try:
             return keras.saving.load_model(self.model_file)
         except Exception as error:  # Keras raises whatever its zip and HDF5 readers do

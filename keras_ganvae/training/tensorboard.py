@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import shutil
 
 import keras
 import numpy as np
@@ -26,6 +27,9 @@ COMPARED = (
     "real_accuracy",
     "fake_accuracy",
 )
+# What `evaluate` adds to them, under each prior.
+EVALUATED = ("frechet", "kernel", "precision", "recall", "density", "coverage", "confidence")
+EVALUATED_LIKELIHOOD = ("negative_elbo", "bound")
 
 
 @contextlib.contextmanager
@@ -47,6 +51,24 @@ def rewind(folder, sizes):
             file.unlink()
         elif file.stat().st_size > size:
             os.truncate(file, size)
+
+
+def write_evaluation(folder, numbers, epoch):
+    """Show what `evaluate` found beside the run's settings, in place of what it found before.
+
+    Args:
+        folder: the run's tensorboard folder.
+        numbers: group ("normal", "mixture": the prior; or a binarisation) -> name -> value.
+        epoch: the run's last.
+    """
+    shutil.rmtree(folder / "evaluation", ignore_errors=True)
+    with writing(folder):
+        for group, values in numbers.items():
+            writer = tf.summary.create_file_writer(str(folder / "evaluation" / group))
+            with writer.as_default():
+                for name, value in values.items():
+                    tf.summary.scalar(name, value, epoch)
+            writer.close()
 
 
 class TensorBoard(keras.callbacks.Callback):
@@ -89,10 +111,25 @@ class TensorBoard(keras.callbacks.Callback):
         settings = self.config.to_dict()
         # The same columns for every run: TensorBoard takes those of the first it finds.
         columns = [hparams.HParam(name) for name in settings]
-        metrics = [
-            hparams.Metric(name, group="validation", display_name=f"validation {name}")
-            for name in COMPARED
-        ]
+        metrics = (
+            [
+                hparams.Metric(name, group="validation", display_name=f"validation {name}")
+                for name in COMPARED
+            ]
+            + [
+                hparams.Metric(
+                    name, group=f"evaluation/{prior}", display_name=f"{name}, {prior} prior"
+                )
+                for prior in ("normal", "mixture")
+                for name in EVALUATED
+            ]
+            + [
+                hparams.Metric(
+                    name, group="evaluation/stochastic", display_name=f"{name}, test images"
+                )
+                for name in EVALUATED_LIKELIHOOD
+            ]
+        )
         settings = {name: value for name, value in settings.items() if value is not None}
         with self.root.as_default():
             hparams.hparams_config(columns, metrics)

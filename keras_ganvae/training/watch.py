@@ -7,9 +7,7 @@ import logging
 
 import keras
 import numpy as np
-import tensorflow as tf
 
-from keras_ganvae import equations
 from keras_ganvae.errors import GateFailed
 from keras_ganvae.images import to_uint8
 from keras_ganvae.models import latents
@@ -121,16 +119,10 @@ def gradient_ratio(model, z) -> float:
     """
     if model.generator_loss_name == "non_saturating":
         return 1.0
-    weights = model.generator.trainable_variables
-    with tf.GradientTape(persistent=True) as tape:
-        logits = model.discriminator(model.generator(z, training=False), training=False)
-        own = equations.GENERATOR_LOSSES[model.generator_loss_name](logits)
-        non_saturating = equations.generator_loss(logits)
-    own, non_saturating = (
-        float(tf.linalg.global_norm(tape.gradient(loss, weights))) for loss in (own, non_saturating)
-    )
+    norms = model.generator_gradient_norms(z)
     # Both are zero where tanh itself has saturated, or float16 has underflown.
-    return own / non_saturating if non_saturating else 0.0
+    non_saturating = norms["non_saturating"]
+    return norms[model.generator_loss_name] / non_saturating if non_saturating else 0.0
 
 
 def pinned_message(accuracy):

@@ -1,0 +1,114 @@
+"""`evaluate` and `compare`: numbers of one run, and of several side by side."""
+
+import argparse
+import dataclasses
+import sys
+
+from keras_ganvae import runtime
+from keras_ganvae.commands import command
+from keras_ganvae.evaluation.protocol import Settings, flag
+from keras_ganvae.files import write_json
+
+
+def add(commands):
+    parser = command(commands, "evaluate", run_evaluate, "every number of one run")
+    parser.add_argument("run_folder", metavar="RUN", help="a finished run")
+    parser.add_argument("--json", metavar="FILE", help="write the numbers there too")
+    _add_settings(parser)
+    parser = command(
+        commands, "compare", run_compare, "runs side by side, and the paper's claims tested on them"
+    )
+    parser.add_argument(
+        "run_folders", nargs="+", metavar="RUN", help="finished runs, of one data set"
+    )
+    parser.add_argument("--out", required=True, metavar="DIR", help="for index.html, results.json")
+    parser.add_argument(
+        "--seeds",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="take runs that differ in their seed alone as one model, with error bars over"
+        " them (default yes)",
+    )
+    _add_settings(parser)
+
+
+def _add_settings(parser):
+    for each in dataclasses.fields(Settings):
+        several = isinstance(each.default, tuple)
+        shown = " ".join(each.default) if several else each.default
+        parser.add_argument(
+            flag(each.name),
+            default=each.default,
+            nargs="+" if several else None,
+            type=int if isinstance(each.default, int) else str,
+            metavar="N" if isinstance(each.default, int) else "NAME",
+            help=each.metadata["help"] + (f" (default {shown})" if shown is not None else ""),
+        )
+
+
+def _settings(args):
+    given = {each.name: getattr(args, each.name) for each in dataclasses.fields(Settings)}
+    return Settings(**given | {"binarize": tuple(args.binarize)})
+
+
+def run_evaluate(args):
+    from keras_ganvae.training.run import Run
+
+    settings = _settings(args)
+    run = Run.open(args.run_folder)
+    run.check_finished()
+    runtime.start(args.debug)
+    from keras_ganvae.evaluation.measure import evaluate
+    from keras_ganvae.evaluation.table import of_run
+
+    with Bar() as bar:
+        result = evaluate(run, settings, progress=bar)
+    if args.json:
+        write_json(args.json, result)
+    print(of_run(result))
+    print(args.json or run.path / "evaluation.json")
+
+
+def run_compare(args):
+    settings = _settings(args)
+    from keras_ganvae.training.run import Run
+
+    for path in args.run_folders:
+        Run.open(path).check_finished()
+    runtime.start(args.debug)
+    from keras_ganvae.evaluation.compare import compare
+    from keras_ganvae.evaluation.table import of_claims
+
+    with Bar() as bar:
+        results = compare(args.run_folders, args.out, settings, by_seed=args.seeds, progress=bar)
+    print(of_claims(results))
+    print(f"{args.out}/index.html")
+
+
+class Bar:
+    """A progress bar on stderr, one for each thing that is being measured."""
+
+    def __init__(self):
+        self.bar = None
+        self.doing = None
+
+    def __call__(self, doing, done, total):
+        from tqdm import tqdm
+
+        if doing != self.doing:
+            self.close()
+            self.doing = doing
+            self.bar = tqdm(
+                total=total, desc=doing, file=sys.stderr, ncols=79, unit_scale=True, disable=None
+            )
+        self.bar.update(done - self.bar.n)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.close()
+
+    def close(self):
+        if self.bar is not None:
+            self.bar.close()

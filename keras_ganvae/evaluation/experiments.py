@@ -1,0 +1,89 @@
+"""Two measurements that no sample shows: how smooth the latent space is, how G's gradient fades."""
+
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from keras_ganvae import equations
+from keras_ganvae.data.pipeline import Position, training_batches
+from keras_ganvae.drawing import walks
+from keras_ganvae.evaluation.estimate import Estimate, of_mean
+from keras_ganvae.models import latents
+from keras_ganvae.training.recipe import build
+
+WALKS = 200
+STEPS = 50  # of the coarse walk; the fine one has twice as many
+
+# D is confident when it gives generated images this probability of being real.
+CONFIDENT = 0.01
+MOST_STEPS = 500
+LATENTS = 256
+
+
+def smoothness(model, prior, seed) -> Estimate:
+    """How the largest change along a walk shrinks when its steps are halved (section 3.2).
+
+    The base-2 logarithm of the largest change between neighbours on walks of `STEPS`
+    steps over that on the same walks with twice as many, changes as the Euclidean
+    distance of images. 1 where images move in proportion to z, 0 where they jump.
+
+    Args:
+        prior: whose draws the walks join; what `Run.prior` gives.
+    """
+    fine = walks(prior, WALKS, 2 * STEPS + 1, seed)  # (WALKS, 2 STEPS + 1, J)
+    ratios = [_largest_change(each[::2]) / _largest_change(each) for each in _decoded(model, fine)]
+    return of_mean(np.log2(ratios))
+
+
+def _decoded(model, paths):
+    for path in paths:
+        images = latents.decode(model, path)
+        yield images.reshape(len(images), -1)
+
+
+def _largest_change(images):
+    return np.linalg.norm(np.diff(images, axis=0), axis=1).max()
+
+
+def fading_gradient(config, dataset) -> list[dict]:
+    """G's gradient under equations (1) and (6) while D alone learns (section 4.2).
+
+    From the config's first weights, with its own optimizer for D, until D is confident.
+
+    Args:
+        config: of a finished run of a GAN.
+        dataset: what it was trained on.
+
+    Returns:
+        One dict for each step: `fake_probability`, the mean of D(G(z)), and the norm of
+        G's gradient under each loss, by its name.
+    """
+    model = build(config, dataset)
+    batches = training_batches(
+        dataset.train.images, config.batch_size, seed=config.seed, start=Position()
+    )
+    z = np.random.default_rng(config.seed).standard_normal((LATENTS, model.latent_dim), np.float32)
+    rows = [_gradients(model, z)]
+    for real in batches.take(MOST_STEPS):
+        _train_discriminator(model, real)
+        rows.append(_gradients(model, z))
+        if rows[-1]["fake_probability"] < CONFIDENT:
+            break
+    return rows
+
+
+def _gradients(model, z):
+    logits = model.discriminator(model.generator(z, training=False), training=False)
+    probability = float(ops.mean(ops.sigmoid(logits)))
+    return {"fake_probability": probability, **model.generator_gradient_norms(z)}
+
+
+def _train_discriminator(model, real):
+    step = int(model.discriminator_optimizer.iterations)
+    z = tf.random.stateless_normal((len(real), model.latent_dim), seed=(model.seed, step))
+    fake = model.generator(z, training=True)
+    weights = model.discriminator.trainable_variables
+    with tf.GradientTape() as tape:
+        real_logits = model.discriminator(real, training=True)
+        loss = equations.discriminator_loss(real_logits, model.discriminator(fake, training=True))
+    model.discriminator_optimizer.apply(tape.gradient(loss, weights), weights)

@@ -1,0 +1,160 @@
+"""`evaluate`: all the numbers of one run, under one protocol."""
+
+import hashlib
+import json
+import logging
+import statistics
+from pathlib import Path
+
+from keras_ganvae.evaluation import likelihood, protocol
+from keras_ganvae.evaluation.experiments import smoothness
+from keras_ganvae.evaluation.reference import Reference
+from keras_ganvae.files import write_json
+from keras_ganvae.images import to_uint8
+from keras_ganvae.models import latents
+from keras_ganvae.training.cost import multiply_adds
+from keras_ganvae.training.run import Run
+from keras_ganvae.training.tensorboard import write_evaluation
+
+log = logging.getLogger("keras_ganvae")
+
+SCHEMA = "keras-ganvae/evaluation"
+SCHEMA_VERSION = 1
+
+
+def evaluate(run: Run, settings=None, *, reference=None, progress=None) -> dict:
+    """Measure one finished run and keep the result in its folder, as evaluation.json.
+
+    A result that is there already, of the same model under the same protocol, is given
+    back as it is.
+
+    Args:
+        settings: `protocol.Settings`; None takes its defaults.
+        reference: the run's data set as `Reference.of` made it, to share it among runs.
+        progress: called with what is being measured (a few words), the part done and
+            the whole.
+
+    Returns:
+        A dict fit for JSON: `protocol`, `floor`, and the numbers as {"value", "error"},
+        error being one standard error or None. Likelihoods in nats per image.
+
+    Raises:
+        InputError: the run is not finished, its data is gone, or too small to measure.
+    """
+    settings = settings or protocol.Settings()
+    model = run.model()
+    if reference is None:
+        reference = Reference.of(run.dataset(), settings)
+    asked = protocol.describe(settings, reference.dataset, reference.features)
+    model_hash = hash_of(run)
+    known = recorded(run)
+    if known and known["protocol"] == asked and known["model_hash"] == model_hash:
+        log.info("%s was measured under this protocol before", run.path)
+        return known
+    progress = progress or (lambda doing, done, total: None)
+    result = {
+        "schema": SCHEMA,
+        "schema_version": SCHEMA_VERSION,
+        "run": run.path.name,
+        "model_hash": model_hash,
+        "arch": run.config.arch,
+        "preset": run.config.preset,
+        "protocol": asked,
+        "cost": cost(run, model),
+        "training": run.history()[-1],
+        "floor": _numbers(_floor(reference, progress)),
+        "samples": {
+            name: _numbers(_samples(run, model, name, reference, progress)) for name in priors(run)
+        },
+    }
+    if run.is_variational:
+        result["likelihood"] = {
+            name: _likelihood(model, reference, name, progress) for name in settings.binarize
+        }
+    write_json(run.path / "evaluation.json", result)
+    write_evaluation(run.tensorboard, _plain(result), result["cost"]["epochs"])
+    return result
+
+
+def recorded(run) -> dict | None:
+    """What an earlier `evaluate` left in the run folder; None if there is none to be read."""
+    try:
+        result = json.loads((run.path / "evaluation.json").read_text())
+    except (OSError, ValueError):
+        return None
+    same = isinstance(result, dict) and result.get("schema") == SCHEMA
+    return result if same and result.get("schema_version") == SCHEMA_VERSION else None
+
+
+def hash_of(run) -> str:
+    """SHA-256 of what the numbers depend on: the model, and the prior of a VAE."""
+    digest = hashlib.sha256(run.model_file.read_bytes())
+    if run.is_variational:
+        digest.update(Path(run.prior_file).read_bytes())
+    return digest.hexdigest()
+
+
+def priors(run) -> tuple[str, ...]:
+    """The priors that a run's samples are measured under."""
+    return ("normal", "mixture") if run.is_variational else ("normal",)
+
+
+def draw(run, model, prior_name, settings):
+    """The samples that are measured, uint8 (N, H, W, C)."""
+    z = run.prior(prior_name).sample(settings.samples, settings.seed)
+    return to_uint8(latents.decode(model, z))
+
+
+def cost(run, model) -> dict:
+    """What the model weighs and its training took.
+
+    Returns:
+        `parameters` of each network, `multiply_adds` of a training step and of a sample,
+        in millions per image, `seconds_per_epoch` (the median), `epochs`.
+    """
+    history = run.history()
+    shape = tuple(model.image_shape)
+    return {
+        "parameters": {network.name: network.count_params() for network in model.networks},
+        "multiply_adds": multiply_adds(model, shape) / 1e6,
+        "seconds_per_epoch": statistics.median(row["seconds"] for row in history),
+        "epochs": len(history),
+    }
+
+
+def _plain(result):
+    """The values without their errors, by prior and by binarisation."""
+    groups = result["samples"] | result.get("likelihood", {})
+    return {
+        group: {k: v["value"] for k, v in numbers.items() if isinstance(v, dict)}
+        for group, numbers in groups.items()
+    }
+
+
+def _floor(reference, progress):
+    progress("floor", 0, 1)
+    return reference.floor
+
+
+def _samples(run, model, prior_name, reference, progress):
+    progress(f"samples, {prior_name} prior", 0, 1)
+    settings = reference.settings
+    found = reference.measure_samples(draw(run, model, prior_name, settings))
+    return found | {"smoothness": smoothness(model, run.prior(prior_name), settings.seed)}
+
+
+def _likelihood(model, reference, binarisation, progress):
+    settings = reference.settings
+    return likelihood.measure(
+        model,
+        reference.dataset.test.images,
+        binarisation=binarisation,
+        importance_samples=settings.importance_samples,
+        bound_images=settings.bound_images,
+        seed=settings.seed,
+        progress=lambda done, total: progress(f"likelihood, {binarisation}", done, total),
+    ).to_dict()
+
+
+def _numbers(estimates):
+    return {name: estimate.to_dict() for name, estimate in estimates.items()}

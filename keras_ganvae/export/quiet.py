@@ -1,0 +1,47 @@
+"""TensorFlow's converters kept quiet, and their errors made into ours."""
+
+import contextlib
+import os
+import sys
+import warnings
+
+from keras_ganvae.errors import InputError
+
+
+@contextlib.contextmanager
+def quietly(task: str):
+    """Hide what is printed inside, by Python and by C++, and report errors in one line.
+
+    Raises:
+        InputError: something inside failed; "can't TASK: " and the reason.
+    """
+    try:
+        with warnings.catch_warnings(), _silence(sys.stdout, 1), _silence(sys.stderr, 2):
+            warnings.simplefilter("ignore")
+            yield
+    except InputError:
+        raise
+    except Exception as error:  # TensorFlow raises whatever its layers below do
+        raise InputError(f"can't {task}: {_reason(error)}") from error
+
+
+@contextlib.contextmanager
+def _silence(stream, descriptor):
+    """Send a file descriptor, on which C++ writes too, nowhere for a while."""
+    stream.flush()
+    kept = os.dup(descriptor)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), descriptor)
+        yield
+    finally:
+        stream.flush()
+        os.dup2(kept, descriptor)
+        os.close(kept)
+
+
+def _reason(error):
+    """The first line that says what went wrong: MLIR writes a place and "error:" before it."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    named = [line.partition("error:")[2].strip() for line in lines if "error:" in line]
+    return (named or lines or [type(error).__name__])[0]

@@ -1,0 +1,99 @@
+"""Train the paper's models and the small runs that its section 4.2 speaks of, and compare.
+
+    scripts/reproduce_paper [--epochs 200] [--seeds 3] [--out runs/paper]
+
+Started again it goes on where it was: finished runs stay, an interrupted one is resumed,
+more --epochs extend what is there, more --seeds add to it. The page is OUT/report/index.html.
+"""
+
+import argparse
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+from keras_ganvae.errors import InputError
+from keras_ganvae.training.run import Run
+
+# The largest powers of ten that keep the losses finite, so that SGD has its chance: at the
+# VAE's 0.01 the first epoch ends in infinity.
+SGD_RATES = {"gan": "0.01", "vae": "0.001"}
+
+MODELS = ("gan", "dcgan", "vae", "cvae")
+# Name: arguments of the runs of section 4.2, each to be set beside the model it changes.
+SMALL = {
+    "gan-no-dropout": ("--arch", "gan", "--no-dropout"),
+    "gan-saturating": ("--arch", "gan", "--generator-loss", "saturating"),
+    "gan-sgd": ("--arch", "gan", "--optimizer", "sgd", "--learning-rate", SGD_RATES["gan"]),
+    "vae-sgd": ("--arch", "vae", "--optimizer", "sgd", "--learning-rate", SGD_RATES["vae"]),
+}
+
+
+def main():
+    args, compare_options = parse()
+    plan = {
+        f"{name}-{seed}": (*arguments, "--seed", str(seed))
+        for seed in range(args.seeds)
+        for name, arguments in experiments().items()
+    }
+    for i, (name, arguments) in enumerate(plan.items(), start=1):
+        print(f"{i} of {len(plan)}: {name}", file=sys.stderr)
+        train(args.out / name, (*arguments, *data(args)), args.epochs)
+    runs = [str(args.out / name) for name in plan]
+    call("compare", *runs, "--out", str(args.out / "report"), *compare_options)
+
+
+def parse():
+    parser = argparse.ArgumentParser(
+        prog="scripts/reproduce_paper",
+        description=__doc__.splitlines()[0],
+        epilog="Other options are those of `keras-ganvae compare`.",
+    )
+    parser.add_argument("--epochs", type=positive, default=200, help="of every run (default 200)")
+    parser.add_argument("--seeds", type=positive, default=3, help="of every model (default 3)")
+    parser.add_argument("--out", type=Path, default=Path("runs/paper"), metavar="DIR")
+    parser.add_argument("--dataset", default="mnist", metavar="SPEC")
+    parser.add_argument("--limit", type=positive, help="images of each split, for a trial")
+    return parser.parse_known_args()
+
+
+def positive(text):
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{value} is not above 0")
+    return value
+
+
+def experiments():
+    """Name of each model -> its arguments, without a seed."""
+    return {arch: ("--arch", arch) for arch in MODELS} | SMALL
+
+
+def data(args):
+    return ("--dataset", args.dataset, *(("--limit", str(args.limit)) if args.limit else ()))
+
+
+def train(folder, arguments, epochs):
+    """Bring one run to its last epoch, whatever there is of it already."""
+    try:
+        run = Run.open(folder)
+    except InputError:
+        epochs = ("--epochs", str(epochs))
+        call("train", "--preset", "paper", *arguments, *epochs, "--out", str(folder))
+        return
+    if run.config.epochs > epochs:
+        sys.exit(f"{folder} has {run.config.epochs} epochs; --epochs can't make them fewer")
+    if run.config.epochs < epochs or not run.model_file.exists():
+        call("train", "--resume", str(folder), "--epochs", str(epochs))
+
+
+def call(*arguments):
+    """Run a command of keras-ganvae; stop with its exit code if it fails."""
+    print("keras-ganvae " + shlex.join(arguments), file=sys.stderr)
+    done = subprocess.run([sys.executable, "-m", "keras_ganvae", *arguments], check=False)
+    if done.returncode:
+        sys.exit(done.returncode)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""Facts of bundles that cards and READMEs are made from."""
+
+import numpy as np
+import pytest
+
+from keras_ganvae.export import SAMPLER, card
+from keras_ganvae.prior import MixturePrior, NormalPrior
+
+PARITY = {"max_error": 3.1e-7, "mean_error": 2.2e-8, "psnr": 141.2, "correlation": 0.9999999}
+DELEGATES = {
+    "XNNPACK": "whole graph",
+    "GPU": "whole graph",
+    "Core ML": "TRANSPOSE_CONV is left to the CPU",
+}
+
+
+@pytest.fixture(scope="session")
+def mixture():
+    """`mixture(components, latent_dim)`: a mixture prior of random numbers."""
+
+    def make(components, latent_dim):
+        rng = np.random.default_rng(0)
+        weights = rng.dirichlet(np.full(components, 3.0)).astype(np.float32)
+        means = rng.normal(size=(components, latent_dim)).astype(np.float32)
+        factors = rng.normal(scale=0.3, size=(components, latent_dim, latent_dim))
+        return MixturePrior(weights, means, np.tril(factors).astype(np.float32), {})
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def model_facts():
+    """`model_facts(name, variational)`: what a card says of a .tflite besides size and hash."""
+
+    def make(name, variational):
+        signatures = ["decode"]
+        if name == SAMPLER:
+            signatures += ["decode_16", "sample"]
+            signatures += ["encode", "reconstruct"] if variational else []
+        return card.model_facts(
+            name,
+            signatures=signatures,
+            operators=[{"name": "FULLY_CONNECTED", "version": 1, "count": 3}],
+            delegates=dict.fromkeys(signatures, DELEGATES),
+            parity=PARITY,
+            tolerance={"max_error": 5e-3, "reason": "weights keep 11 bits"},
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_facts(model_facts):
+    """`make_facts(prior, variational, image_shape, files)`: of a plausible bundle.
+
+    `files` are names and their bytes and hashes; without it, those of every variant.
+    """
+
+    def make(prior=None, variational=True, image_shape=(28, 28, 1), files=None):
+        encoder = {"encoder_parameters": 512_000} if variational else {}
+        if files is None:
+            names = ("golden.npz", "samples.png", "saved_model/saved_model.pb", *card.MODELS)
+            files = {name: {"bytes": 226_816, "sha256": "ab" * 32} for name in names}
+        return card.Facts(
+            name="cvae-mnist",
+            summary="Draws handwritten digits.",
+            architecture={
+                "arch": "cvae",
+                "kind": "variational" if variational else "adversarial",
+                "preset": "default",
+                "parameters": 56_000,
+                **encoder,
+            },
+            prior=prior or NormalPrior(3),
+            image_shape=image_shape,
+            files={
+                name: facts | (model_facts(name, variational) if name in card.MODELS else {})
+                for name, facts in files.items()
+            },
+            recommended={
+                "file": "model_float16.tflite",
+                "reason": "half the size, its images equal to the eye",
+            },
+            versions={"python": "3.11.7", "tensorflow": "2.21.0"},
+            command="keras-ganvae export runs/cvae --out exports/cvae-mnist",
+            **card.run_facts(
+                {
+                    "config": {"arch": "cvae", "data_dir": "/data", "seed": 4, "beta": 1.0},
+                    "dataset": {"name": "mnist", "fingerprint": "84c6f6fcd16d", "train": 55_000},
+                    "command": "keras-ganvae train --arch cvae --dataset mnist",
+                },
+                [{"epoch": 1, "loss": 130.0}, {"epoch": 2, "loss": 95.25}],
+            ),
+        )
+
+    return make
