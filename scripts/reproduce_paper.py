@@ -15,8 +15,8 @@ from pathlib import Path
 from keras_ganvae.errors import InputError
 from keras_ganvae.training.run import Run
 
-# The largest powers of ten that keep the losses finite, so that SGD has its chance: at the
-# VAE's 0.01 the first epoch ends in infinity.
+# Keras's default, and a tenth of it for the VAE, whose loss is a sum over pixels: at 0.01 its
+# first epoch ends in infinity.
 SGD_RATES = {"gan": "0.01", "vae": "0.001"}
 
 MODELS = ("gan", "dcgan", "vae", "cvae")

@@ -43,7 +43,7 @@ PRESETS = {"default": DEFAULT, "paper": PAPER}
 
 # (hidden widths of the encoder, mirrored in the decoder; their activation).
 # Two layers where the paper has one: pixels first become strokes, then a digit. 512 units
-# instead of 320 gained half a nat for six tenths more to download.
+# instead of 320, in fewer epochs, reached the same 94.4 nats and were 1.6 times the download.
 HIDDEN = {"paper": ([256], "tanh"), "default": ([320, 256], "relu")}
 
 

@@ -38,6 +38,7 @@ BINARISATIONS = {
     "threshold": "pixels rounded to 0 or 1",
     "none": "grey pixels: a cross-entropy, no likelihood, and no bound on one",
 }
+VERDICTS = ("holds", "does not hold", "undecided", "not tested")
 SHORT_HASH = 12
 ABOUT_GRADIENTS = 9  # the claim that the gradients were measured for
 
@@ -136,7 +137,7 @@ def _of_variational(results):
     asked = results["protocol"]
     seen = "; ".join(f"{name} ({BINARISATIONS[name]})" for name in asked["binarize"])
     return (
-        "VAEs also from a mixture of Gaussians fitted to their posteriors, beside it."
+        "for VAEs also a mixture of Gaussians fitted to their posteriors."
         f" Likelihoods in nats per image of the {asked['data']['test']:,} test images,"
         f" binarisation {seen}; the importance-weighted bound takes K ="
         f" {asked['importance_samples']:,} samples for each of the first"
@@ -160,7 +161,7 @@ def _summary(results):
     ]
     explained = (
         f"Of {len(claims)} claims of the paper: "
-        + ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+        + ", ".join(f"{verdict} {counts[verdict]}" for verdict in VERDICTS if counts[verdict])
         + ". Each is taken apart into differences. A difference holds where it is above zero by"
         f" more than its uncertainty, half of its {CONFIDENCE:.0%} interval by Student's t, does"
         " not hold where it is below by more, and is undecided else. A claim holds if all its"
@@ -203,7 +204,7 @@ def _source(source):
 
 def _parts(claim):
     return tables.table(
-        tables.head("what is claimed", "values", "margin", "uncertainty", "verdict"),
+        tables.head("what is claimed", "verdict", "margin", "uncertainty", "values"),
         tag("tbody", [_part(part) for part in claim["parts"]]),
         label=f"parts of claim {claim['number']}",
     )
@@ -217,10 +218,10 @@ def _part(part):
     return tag(
         "tr",
         tag("th", part["says"], scope="row"),
-        tag("td", values, class_="values"),
+        tag("td", _badge(part["verdict"])),
         tag("td", margin if margin.startswith(tables.MINUS) else f"+{margin}"),
         tag("td", f"± {uncertainty}" if uncertainty else "unknown"),
-        tag("td", _badge(part["verdict"])),
+        tag("td", values, class_="values"),
     )
 
 
@@ -231,7 +232,7 @@ def _gradients(gradients):
         "G's gradient while D alone learns, from the first weights to the right; a dot is a"
         " step, a line a seed."
     )
-    return _figure(chart, said, _legend(charts.GRADIENTS.values()))
+    return _figure(chart, f"{said} ", _legend(charts.GRADIENTS.values()))
 
 
 # The paper's figures
@@ -335,7 +336,7 @@ def _curves(model, identity, names, ylabel, said, limits=None):
     alt = f"{model['label']}: {', '.join(names.values())} over the epochs"
     chart = charts.curves(identity, histories, names, alt=alt, ylabel=ylabel, limits=limits)
     validated = any(charts.has_validation(histories, name) for name in names)
-    return _figure(chart, said, _legend(names.values(), validated))
+    return _figure(chart, f"{said}: " if said else None, _legend(names.values(), validated))
 
 
 def _legend(names, validated=False):
@@ -361,8 +362,8 @@ def _columns(models, columns):
     return _beside([tag("div", _label(model), column) for model, column in pairs])
 
 
-def _beside(content):
-    return tag("div", content, class_="beside")
+def _beside(content, kind="beside"):
+    return tag("div", content, class_=kind)
 
 
 FIGURES = (
@@ -452,7 +453,8 @@ def _pictures(results):
                     _picture(model, name, said)
                     for name, said in PICTURES.items()
                     if name in model["pictures"]
-                ]
+                ],
+                "beside small",
             ),
         )
         for model in results["models"]

@@ -65,10 +65,10 @@ def best(found, better) -> set[int]:
     return {i for i, value in values.items() if value == extreme}
 
 
-def table(*content, label):
+def table(*content, label, **attributes):
     """A table in a box of its own, which scrolls if it is wider than the page."""
     box = {"class_": "scroll", "role": "region", "aria_label": label, "tabindex": "0"}
-    return tag("div", tag("table", *content), **box)
+    return tag("div", tag("table", *content, **attributes), **box)
 
 
 def head(*names):
@@ -89,7 +89,7 @@ def numbers(metrics, columns, *, label, prefix, floor=None):
         _row(i, name, metric, columns, floor, prefix)
         for i, (name, metric) in enumerate(metrics.items(), start=1)
     ]
-    return table(_headings(columns, floor), tag("tbody", rows), label=label)
+    return table(_headings(columns, floor), tag("tbody", rows), label=label, class_="numbers")
 
 
 def _headings(columns, floor):
@@ -102,7 +102,9 @@ def _headings(columns, floor):
         spans = {"colspan": str(width), "scope": "colgroup"} if width > 1 else {"scope": "col"}
         above.append(tag("th", label, **spans))
     below = [tag("th", below or "", scope="col") for _, below, _ in columns]
-    return tag("thead", tag("tr", above), tag("tr", below, class_="below") if two else None)
+    if not two:
+        return tag("thead", tag("tr", above))
+    return tag("thead", tag("tr", above, class_="above"), tag("tr", below, class_="below"))
 
 
 def _groups(labels):
@@ -118,9 +120,9 @@ def _groups(labels):
 def _row(i, name, metric, columns, floor, prefix):
     found = [numbers.get(name) for _, _, numbers in columns]
     bold = best(found, metric.better)
-    about = ", ".join(each for each in (metric.unit, DIRECTIONS.get(metric.better)) if each)
+    about = [tag("small", each) for each in (metric.unit, DIRECTIONS.get(metric.better)) if each]
     mark = tag("sup", tag("a", str(i), href=f"#{prefix}-{name}"))
-    title = tag("th", metric.name, mark, tag("small", about) if about else None, scope="row")
+    title = tag("th", metric.name, mark, about, scope="row")
     cells = [tag("td", number(each, strong=i in bold)) for i, each in enumerate(found)]
     if floor is not None:
         cells.insert(0, tag("td", number(floor.get(name)), class_="floor"))

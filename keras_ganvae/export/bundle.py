@@ -10,13 +10,12 @@ import numpy as np
 
 from keras_ganvae import images, noise
 from keras_ganvae.errors import InputError
-from keras_ganvae.export import card, flatbuffer, interpreter
+from keras_ganvae.export import GOLDEN, card, flatbuffer, interpreter
 from keras_ganvae.prior import MixturePrior, NormalPrior
 
 MOST_CARD_BYTES = 2**26
 MOST_SIDE = 4096  # of latents and images
 MANY = card.BATCH  # images that decode_16 makes at once
-GOLDEN = "golden.npz"
 GOLDEN_COUNT = 16
 AGAIN = "export the run again"
 

@@ -67,15 +67,10 @@ class Model:
                     f"{name} of {signature} in {self.path} is {port.dtype} {list(port.shape)},"
                     f" not {array.dtype} {list(array.shape)}"
                 )
+        task = f"run {signature} of {self.path}"
         # The first run prepares the graph, where XNNPACK says on stderr that it is there.
-        silence = contextlib.nullcontext() if signature in self._has_run else quietly("run it")
-        try:
-            with silence:
-                results = self._runners[signature](**arrays)
-        except (InputError, RuntimeError, ValueError) as error:
-            raise InputError(
-                f"{signature} of {self.path} can't be run: {first_line(error)}; export it again"
-            ) from error
+        with _explained(task) if signature in self._has_run else quietly(task):
+            results = self._runners[signature](**arrays)
         self._has_run.add(signature)
         return results
 
@@ -93,6 +88,14 @@ def open_model(source, threads=1, path=None) -> Model:
     """
     parsed = source if isinstance(source, flatbuffer.Model) else flatbuffer.read(source, path)
     return Model(operators.check(parsed), threads)
+
+
+@contextlib.contextmanager
+def _explained(task):
+    try:
+        yield
+    except (RuntimeError, ValueError) as error:
+        raise InputError(f"can't {task}: {first_line(error)}") from error
 
 
 def first_line(error) -> str:

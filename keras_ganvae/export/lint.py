@@ -105,11 +105,11 @@ def _of_operator(node, where):
         )
     elif name in RANDOM:
         rule, remedy = "random", "make the numbers of a seed with integer operators"
-    elif name in SHAPES or _has_dynamic_shape(node):
-        rule, remedy = "dynamic-shape", "convert with a batch of fixed size"
     elif name == "TRANSPOSE_CONV" and version > MOST_TRANSPOSE_CONV:
         rule = "transpose-conv-version"
         remedy = f"GPU delegates take version {MOST_TRANSPOSE_CONV} at most: keep its ReLU apart"
+    elif name in SHAPES or _has_dynamic_shape(node):
+        rule, remedy = "dynamic-shape", "convert with a batch of fixed size"
     elif name not in operators.RULES:
         rule, remedy = "unknown-operator", "this package does not know whether phones run it"
     return [Finding(rule, name, version, where, remedy)] if rule else []

@@ -12,8 +12,9 @@ import tensorflow as tf
 from keras_ganvae import noise
 from keras_ganvae.prior import MixturePrior
 
-# 2 pi in two factors: the second is so near 1 that its own rounding is lost in float32's.
-TWO_PI = (6.28125, 1 + float(np.float16(2 * math.pi / 6.28125 - 1)))
+# 2 pi = NEARLY_TWO_PI (1 + REST): the rest is so small that its own rounding is lost in float32's.
+NEARLY_TWO_PI = 6.28125
+REST = float(np.float16(2 * math.pi / NEARLY_TWO_PI - 1))
 STEP = 12  # bits; 2^-12 is a normal number of float16, 2^-24 is not
 
 
@@ -28,8 +29,8 @@ def normals(seeds, dimensions: int):
     pairs = math.ceil(dimensions / 2)
     uniform = _centred(integers(seeds, 0, 2 * pairs))
     radius = tf.sqrt(2.0 * _minus_log(uniform[:, :pairs]))
-    turn = TWO_PI[0] * uniform[:, pairs:]
-    angle = turn + turn * (TWO_PI[1] - 1)
+    angle = NEARLY_TWO_PI * uniform[:, pairs:]
+    angle += angle * REST
     z = tf.concat([radius * tf.cos(angle), radius * tf.sin(angle)], axis=1)
     return z[:, :dimensions]
 

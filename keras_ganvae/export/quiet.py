@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import sys
 import warnings
 
@@ -41,7 +42,7 @@ def _silence(stream, descriptor):
 
 
 def _reason(error):
-    """The first line that says what went wrong: MLIR writes a place and "error:" before it."""
+    """The first line that says what went wrong, without the place that MLIR writes first."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     named = [line.partition("error:")[2].strip() for line in lines if "error:" in line]
-    return (named or lines or [type(error).__name__])[0]
+    return re.sub(r"^loc\(.*\): ", "", (named or lines or [type(error).__name__])[0])

@@ -57,12 +57,12 @@ def exported(model, prior) -> Exported:
     functions = {
         "decode": _decode_function(decode, model.latent_dim, 1),
         f"decode_{MANY}": _decode_function(decode, model.latent_dim, MANY),
-        "sample": _function(sample, "seed", (1,), tf.int32),
+        "sample": function(sample, "seed", (1,), tf.int32),
     }
     if is_variational(model):
         image = (1, *model.image_shape)
-        functions["encode"] = _function(encode, "image", image)
-        functions["reconstruct"] = _function(reconstruct, "image", image)
+        functions["encode"] = function(encode, "image", image)
+        functions["reconstruct"] = function(reconstruct, "image", image)
     return Exported(model, prior, functions, _variables(copy))
 
 
@@ -170,10 +170,11 @@ def _variables(model):
 
 
 def _decode_function(decode, latent_dim, count):
-    return _function(lambda latent: {"image": decode(latent)}, "latent", (count, latent_dim))
+    return function(lambda latent: {"image": decode(latent)}, "latent", (count, latent_dim))
 
 
-def _function(call, name, shape, dtype=tf.float32):
+def function(call, name, shape, dtype=tf.float32):
+    """A TensorFlow function of one named input of a static shape."""
     return tf.function(call, input_signature=[tf.TensorSpec(shape, dtype, name=name)])
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from keras_ganvae.errors import GateFailed, InputError
-from keras_ganvae.export import card, interpreter, lint
-from keras_ganvae.export.bundle import GOLDEN, MANY, Bundle
+from keras_ganvae.export import GOLDEN, card, interpreter, lint
+from keras_ganvae.export.bundle import MANY, Bundle
 
 # What may stand in a bundle without its card's word: the card, and what is made from it.
 UNLISTED = {card.NAME, card.README, "benchmark.json", "benchmark.png"}

@@ -359,7 +359,7 @@ def test_every_claim_stands_in_the_summary_and_in_its_section(shown, results):
 def test_every_part_of_a_claim_has_its_numbers(shown, results):
     parts = [part for claim in results["claims"] for part in claim["parts"]]
     for part in parts:
-        (_, values, margin, uncertainty, verdict), _ = shown.row(part["says"])
+        (_, verdict, margin, uncertainty, values), _ = shown.row(part["says"])
         found, place = number_in(margin)
         assert found == pytest.approx(part["margin"], abs=place)
         assert margin[0] == (MINUS if part["margin"] < 0 else "+")
@@ -369,7 +369,7 @@ def test_every_part_of_a_claim_has_its_numbers(shown, results):
             assert number_in(uncertainty)[0] == pytest.approx(part["uncertainty"], abs=1e-3)
         assert verdict == part["verdict"]
         for label, each in part["values"].items():
-            found, place = number_in(values.partition(f"{label}: ")[2])
+            found, place = number_in(re.search(rf"\b{re.escape(label)}: (.*)", values)[1])
             assert found == pytest.approx(each["value"], abs=place)
 
 

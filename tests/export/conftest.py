@@ -1,9 +1,12 @@
-"""Facts of bundles that cards and READMEs are made from."""
+"""Facts of bundles that cards and READMEs are made from, tiny bundles, and damaged models."""
+
+import functools
+import shutil
 
 import numpy as np
 import pytest
 
-from keras_ganvae.export import SAMPLER, card
+from keras_ganvae.export import GOLDEN, SAMPLER, VARIANTS, card
 from keras_ganvae.prior import MixturePrior, NormalPrior
 
 PARITY = {"max_error": 3.1e-7, "mean_error": 2.2e-8, "psnr": 141.2, "correlation": 0.9999999}
@@ -94,3 +97,87 @@ def make_facts(model_facts):
         )
 
     return make
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(run_of, make_facts, tmp_path_factory):
+    """`tiny_bundle(arch)`: the bundle of a tiny run, shared by all tests, unchanged by them."""
+    from keras_ganvae.export import flatbuffer, golden, interpreter, lint, signatures, tflite
+    from keras_ganvae.export.verify import TOLERANCES, measure
+
+    def make(arch):
+        run = run_of(arch)
+        model, prior = run.model(), run.prior()
+        folder = tmp_path_factory.mktemp(arch) / "bundle"
+        folder.mkdir()
+        module = signatures.exported(model, prior)
+        for variant, name in VARIANTS.items():
+            (folder / name).write_bytes(tflite.convert(module, variant))
+        (folder / SAMPLER).write_bytes(tflite.convert_sampler(module))
+        arrays = golden.make(model, prior)
+        golden.write(folder / GOLDEN, arrays)
+        files = card.listing(folder)
+        for name, variant in card.MODELS.items():
+            parsed = flatbuffer.read(folder / name)
+            report = lint.lint(parsed)
+            files[name] |= card.model_facts(
+                name,
+                signatures=parsed.signatures,
+                operators=report.operators,
+                delegates=report.delegates,
+                parity=measure(interpreter.open_model(parsed), arrays)["decode"]["image"],
+                tolerance=TOLERANCES[variant].record(),
+            )
+        facts = make_facts(prior, run.is_variational, model.image_shape)
+        facts.files.clear()
+        facts.files.update(files)
+        card.write(folder / card.NAME, card.build(facts))
+        return folder
+
+    return functools.cache(make)
+
+
+@pytest.fixture
+def bundle_copy(tiny_bundle, tmp_path):
+    """`bundle_copy(arch)`: a bundle of the test's own."""
+
+    def make(arch):
+        return shutil.copytree(tiny_bundle(arch), tmp_path / "copy" / arch)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def relisted():
+    """`relisted(bundle, **changes)`: its card made true of its files again, and changed."""
+    import json
+
+    def relist(folder, **changes):
+        path = folder / card.NAME
+        record = json.loads(path.read_text()) | changes
+        for name, facts in card.listing(folder).items():
+            if name in record["files"]:
+                record["files"][name] |= facts
+        path.write_text(json.dumps(record))
+
+    return relist
+
+
+@pytest.fixture(scope="session")
+def edited(tiny_bundle):
+    """`edited(edit, name, arch)`: a bundle's model as bytes, after `edit(model)` changed it.
+
+    `model` is a `ModelT` of the schema's own Python classes.
+    """
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
+
+    def edit_model(edit, name="model.tflite", arch="vae"):
+        content = (tiny_bundle(arch) / name).read_bytes()
+        model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
+        edit(model)
+        builder = flatbuffers.Builder(len(content))
+        builder.Finish(model.Pack(builder), b"TFL3")
+        return bytes(builder.Output())
+
+    return edit_model

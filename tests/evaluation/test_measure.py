@@ -1,0 +1,195 @@
+"""`evaluate` and `compare` from end to end, on tiny runs."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from keras_ganvae import data
+from keras_ganvae.errors import InputError
+from keras_ganvae.evaluation import experiments, protocol
+from keras_ganvae.evaluation.compare import compare
+from keras_ganvae.evaluation.measure import evaluate
+from keras_ganvae.evaluation.reference import Reference
+from keras_ganvae.training.run import Run
+
+SMALL = ("--samples", "150", "--importance-samples", "3", "--bound-images", "8")
+SETTINGS = protocol.Settings(samples=150, importance_samples=3, bound_images=8, features="digits")
+
+
+@pytest.fixture(scope="module")
+def copies(run_of, tmp_path_factory):
+    """Copies of a tiny gan and vae, whose folders may be written to."""
+    folder = tmp_path_factory.mktemp("runs")
+    return {
+        arch: Run.open(shutil.copytree(run_of(arch).path, folder / arch)) for arch in ("gan", "vae")
+    }
+
+
+@pytest.fixture(scope="module")
+def results(copies):
+    return {arch: evaluate(run, SETTINGS) for arch, run in copies.items()}
+
+
+def test_every_number_of_a_vae(results, copies):
+    result = results["vae"]
+    assert set(result["samples"]) == {"normal", "mixture"}
+    names = set(result["floor"]) | {"smoothness"}
+    assert {"frechet", "coverage", "modes", "nearest_training", "isolated_pixels"} < names
+    for found in result["samples"].values():
+        assert set(found) == names
+        assert all(np.isfinite(each["value"]) for each in found.values())
+    assert result["samples"]["normal"]["frechet"]["value"] > result["floor"]["frechet"]["value"]
+    likelihood = result["likelihood"]["stochastic"]
+    assert likelihood["bound_images"] == 8 and likelihood["importance_samples"] == 3
+    parts = likelihood["reconstruction"]["value"] + likelihood["kl"]["value"]
+    assert likelihood["negative_elbo"]["value"] == pytest.approx(parts)
+    networks = {each.name: each.count_params() for each in copies["vae"].model().networks}
+    assert result["cost"]["parameters"] == networks
+
+
+def test_a_gan_has_one_prior_and_no_likelihood(results):
+    assert set(results["gan"]["samples"]) == {"normal"}
+    assert "likelihood" not in results["gan"]
+
+
+def test_numbers_carry_their_protocol(results, copies):
+    asked = results["gan"]["protocol"]
+    assert asked["samples"] == 150 and asked["seed"] == 0 and asked["split"] == "test"
+    assert len(asked["features"]["hash"]) == 64
+    assert asked["data"]["fingerprint"] == copies["gan"].record["dataset"]["fingerprint"]
+    assert results["vae"]["protocol"] == asked
+
+
+def test_the_result_is_kept_and_used_again(results, copies, monkeypatch):
+    run = copies["gan"]
+    assert json.loads((run.path / "evaluation.json").read_text()) == results["gan"]
+    monkeypatch.setattr(Reference, "measure_samples", None)
+    assert evaluate(run, SETTINGS) == results["gan"]
+    with pytest.raises(TypeError):
+        evaluate(run, protocol.Settings(samples=151, features="digits"))
+
+
+def test_tensorboard_shows_the_numbers(results, copies):
+    for arch, groups in (("gan", {"normal"}), ("vae", {"normal", "mixture", "stochastic"})):
+        folder = copies[arch].tensorboard / "evaluation"
+        assert {each.name for each in folder.iterdir()} == groups
+
+
+def test_too_few_images_for_the_features():
+    dataset = data.load("synthetic", limit=200)
+    with pytest.raises(InputError, match="100 samples are too few .* at least 129 are needed"):
+        Reference.of(dataset, protocol.Settings(samples=100, features="digits"))
+    with pytest.raises(InputError, match="k 150 must be smaller than the 150 samples"):
+        Reference.of(dataset, protocol.Settings(samples=150, neighbours=150, features="digits"))
+
+
+def test_protocols_that_differ_are_refused():
+    first = {"samples": 10, "seed": 0}
+    protocol.check_equal({"a": first, "b": dict(first)})
+    with pytest.raises(InputError, match=r"a and c do not compare: their seed differ \(0, 1\)"):
+        protocol.check_equal({"a": first, "b": first, "c": first | {"seed": 1}})
+
+
+def test_a_comparison(results, copies, tmp_path):
+    paths = [run.path for run in copies.values()]
+    found = compare(paths, tmp_path / "report", SETTINGS)
+    written = json.loads((tmp_path / "report" / "results.json").read_text())
+    assert written == json.loads(json.dumps(found)) and written["schema_version"] == 1
+    assert [model["label"] for model in found["models"]] == [
+        f"{arch} ({changed})"
+        for arch, changed in (
+            ("gan", "batch size 32, latent dim 4"),
+            ("vae", "batch size 32, latent dim 4"),
+        )
+    ]
+    assert [claim["number"] for claim in found["claims"]] == list(range(1, 11))
+    verdicts = {claim["number"]: claim["verdict"] for claim in found["claims"]}
+    assert verdicts[1] == "not tested" and verdicts[9] != "not tested"
+    page = (tmp_path / "report" / "index.html").read_text()
+    assert page.lower().startswith("<!doctype html>")
+    compare(paths, tmp_path / "report", SETTINGS)  # once more into the same folder
+
+
+def test_what_can_not_be_compared(copies, tmp_path, train_tiny):
+    gan = copies["gan"].path
+    other = train_tiny("gan", limit=190, epochs=1).path
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.txt").touch()
+    (tmp_path / "unfinished").mkdir()
+    shutil.copy(gan / "config.json", tmp_path / "unfinished")
+    for paths, out, message in (
+        ([gan, tmp_path / "none"], "new", "no run folder at"),
+        ([gan, tmp_path / "unfinished"], "new", "is not finished"),
+        ([gan, other], "new", "their data's fingerprint differs"),
+        ([gan, gan], "new", "a run is named twice"),
+        ([gan], "full", "is not empty and no comparison"),
+    ):
+        with pytest.raises(InputError, match=message):
+            compare(paths, tmp_path / out, SETTINGS)
+    assert (tmp_path / "full" / "thesis.txt").exists()
+
+
+def test_the_commands(copies, tmp_path, command):
+    options = (*SMALL, "--features", "digits")
+    code, out, _ = command(
+        "evaluate", copies["gan"].path, "--json", tmp_path / "numbers.json", *options
+    )
+    assert code == 0 and "Fréchet distance" in out and max(map(len, out.splitlines())) <= 200
+    assert json.loads((tmp_path / "numbers.json").read_text())["arch"] == "gan"
+    code, out, _ = command("compare", copies["gan"].path, "--out", tmp_path / "page", *options)
+    assert code == 0 and " 1. not tested" in out and (tmp_path / "page/index.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--samples", "0"), "--samples must be at least 1"),
+        (("--samples", "100", "--features", "digits"), "100 samples are too few"),
+        (("--binarize", "stochastik"), "did you mean 'stochastic'?"),
+        (("--features", "digit"), "did you mean 'digits'?"),
+        (("--seed", "-1"), "--seed must be from 0"),
+    ],
+)
+def test_bad_settings(copies, command, arguments, message):
+    code, out, err = command("evaluate", copies["gan"].path, *arguments)
+    assert code == 2 and message in err and len(err.splitlines()) == 1 and not out
+
+
+def test_a_confident_discriminator_starves_the_saturating_loss(run_of):
+    run = run_of("gan")
+    rows = experiments.fading_gradient(run.config, run.dataset())
+    first, last = rows[0], rows[-1]
+    assert first["fake_probability"] > 0.3 > last["fake_probability"]
+    ratio = last["saturating"] / last["non_saturating"]
+    probability = last["fake_probability"]
+    # Image by image the ratio is D / (1 - D).
+    assert ratio < 5 * probability / (1 - probability)
+
+
+class Steps:
+    """A model whose images jump where z crosses zero, or move with it."""
+
+    def __init__(self, jumps):
+        self.jumps = jumps
+        self.latent_dim = 2
+
+    def decode(self, z):
+        z = np.asarray(z)[:, :1]
+        image = np.sign(z) if self.jumps else z
+        return image.reshape(-1, 1, 1, 1).astype(np.float32)
+
+
+@pytest.mark.parametrize(("jumps", "order"), [(True, 0), (False, 1)])
+def test_smoothness(jumps, order):
+    class Line:
+        name, latent_dim = "mixture", 2  # so that walks are straight
+
+        @staticmethod
+        def sample(count, seed):
+            side = np.float32([[-1, 0]] * (count // 2) + [[1, 0]] * (count // 2))
+            return side + np.float32(0.01)
+
+    found = experiments.smoothness(Steps(jumps), Line, seed=0)
+    assert found.value == pytest.approx(order, abs=1e-3)
