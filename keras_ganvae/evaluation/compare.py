@@ -17,6 +17,7 @@ from keras_ganvae.training.run import Run
 SCHEMA = "keras-ganvae/comparison"
 SCHEMA_VERSION = 1
 RESULTS = "results.json"
+OF_ONE_RUN = ("kl_per_dimension", "active_units")  # not averaged over runs
 
 
 def compare(paths, out, settings=None, *, by_seed=True, progress=None) -> dict:
@@ -133,7 +134,7 @@ def _model(contender, dataset):
         },
         "likelihood": {
             name: contender.numbers(lambda result, name=name: result["likelihood"][name])
-            | {"kl_per_dimension": first.result["likelihood"][name]["kl_per_dimension"]}
+            | {key: first.result["likelihood"][name][key] for key in OF_ONE_RUN}
             for name in first.result.get("likelihood", {})
         },
     }

@@ -136,12 +136,14 @@ def _of_variational(results):
         return "no model here is a VAE, so there are no likelihoods"
     asked = results["protocol"]
     seen = "; ".join(f"{name} ({BINARISATIONS[name]})" for name in asked["binarize"])
+    bound = (
+        f"; the importance-weighted bound takes K = {asked['importance_samples']:,} samples for"
+        f" each of the first {asked['bound_images']:,} images"
+    )
     return (
         "for VAEs also a mixture of Gaussians fitted to their posteriors."
         f" Likelihoods in nats per image of the {asked['data']['test']:,} test images,"
-        f" binarisation {seen}; the importance-weighted bound takes K ="
-        f" {asked['importance_samples']:,} samples for each of the first"
-        f" {asked['bound_images']:,} images"
+        f" binarisation {seen}{bound if set(asked['binarize']) - {'none'} else ''}"
     )
 
 

@@ -2,27 +2,9 @@
 
 import textwrap
 
-SAMPLE_ROWS = {
-    "frechet": "Fréchet distance",
-    "kernel": "kernel distance",
-    "precision": "precision",
-    "recall": "recall",
-    "density": "density",
-    "coverage": "coverage",
-    "modes": "classes covered",
-    "class_kl": "KL of classes, nats",
-    "confidence": "confidence",
-    "nearest_training": "nearest training image",
-    "sharpness": "sharpness",
-    "isolated_pixels": "isolated pixels",
-    "smoothness": "smoothness",
-}
-LIKELIHOOD_ROWS = {
-    "negative_elbo": "negative ELBO",
-    "reconstruction": "reconstruction",
-    "kl": "KL",
-    "bound": "importance-weighted bound",
-}
+from keras_ganvae.evaluation.metrics import LIKELIHOOD, SAMPLES
+from keras_ganvae.evaluation.tables import written
+
 NAMES = {"normal": "N(0, I)", "mixture": "mixture"}
 
 
@@ -31,15 +13,17 @@ def of_run(result) -> str:
     columns = {NAMES[prior]: found for prior, found in result["samples"].items()}
     columns["real images"] = result["floor"]
     lines = [_row("", columns)]
-    for key, name in SAMPLE_ROWS.items():
+    for key, metric in SAMPLES.items():
         if any(key in column for column in columns.values()):
-            lines.append(_row(name, [_number(column.get(key)) for column in columns.values()]))
+            cells = [_number(column.get(key)) for column in columns.values()]
+            lines.append(_row(metric.name, cells))
     for binarisation, found in result.get("likelihood", {}).items():
         lines += ["", _row("nats per image", [binarisation])]
         lines += [
-            _row(name, [_number(found[key])]) for key, name in LIKELIHOOD_ROWS.items() if found[key]
+            _row(metric.name, [_number(found[key])])
+            for key, metric in LIKELIHOOD.items()
+            if found[key] is not None
         ]
-        lines.append(_row("active units", [str(found["active_units"])]))
     return "\n".join([*lines, "", textwrap.fill(_protocol(result), 79)])
 
 
@@ -55,15 +39,17 @@ def of_claims(results) -> str:
 
 
 def _row(name, cells):
-    return f"{name:26}" + "".join(f"{cell:>17}" for cell in cells)
+    return f"{name:25}" + "".join(f"{cell:>18}" for cell in cells)
 
 
 def _number(found):
     """A value with its standard error: 6.62 ± 0.11."""
     if found is None:
         return "-"
-    value = f"{found['value']:.4g}"
-    return value if found["error"] is None else f"{value} ± {found['error']:.1g}"
+    if not isinstance(found, dict):
+        return str(found)
+    value, error = written(found["value"], found["error"])
+    return value if error is None else f"{value} ± {error}"
 
 
 def _protocol(result):

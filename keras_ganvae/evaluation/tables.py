@@ -51,7 +51,7 @@ def _pair(found):
 
 
 def best(found, better) -> set[int]:
-    """Which of some numbers are the best: their places, none where there is no direction.
+    """Which of some numbers are the best: their places; none of one, or without a direction.
 
     Args:
         found: as `number` takes them, or None.
@@ -59,7 +59,7 @@ def best(found, better) -> set[int]:
     """
     values = {i: _pair(each)[0] for i, each in enumerate(found) if each is not None}
     values = {i: value for i, value in values.items() if math.isfinite(value)}
-    if better is None or not values:
+    if better is None or len(values) < 2:
         return set()
     extreme = (min if better == "lower" else max)(values.values())
     return {i for i, value in values.items() if value == extreme}

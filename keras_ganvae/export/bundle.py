@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_ganvae import images, noise
+from keras_ganvae import noise
 from keras_ganvae.errors import InputError
 from keras_ganvae.export import GOLDEN, card, flatbuffer, interpreter
 from keras_ganvae.prior import MixturePrior, NormalPrior
@@ -351,6 +351,8 @@ def _bundle_of(path):
 
 
 def _to_uint8(pixels, model):
+    from keras_ganvae import images  # with Pillow, which verify has no need of
+
     try:
         return images.to_uint8(pixels)
     except ValueError as error:

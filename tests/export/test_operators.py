@@ -21,7 +21,9 @@ def test_what_is_exported_may_be_run(tiny_bundle, name):
 def _operator(model, name):
     codes = [each.builtinCode for each in model.operatorCodes]
     return next(
-        each for graph in model.subgraphs for each in graph.operators
+        each
+        for graph in model.subgraphs
+        for each in graph.operators
         if codes[each.opcodeIndex] == CODES[name]
     )
 
