@@ -42,7 +42,7 @@ def replacing_folder(path):
     try:
         yield beside
         beside.chmod(0o777 & ~_umask())
-        for file in beside.iterdir():
+        for file in beside.rglob("*"):
             sync(file)
         sync(beside)
         if path.exists():

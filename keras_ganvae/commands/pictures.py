@@ -1,5 +1,7 @@
 """`sample`, `reconstruct`, `interpolate`, ...: pictures of what a finished run has learnt."""
 
+from pathlib import Path
+
 from keras_ganvae import runtime
 from keras_ganvae.commands import command
 from keras_ganvae.config import SAMPLING_PRIORS
@@ -24,7 +26,12 @@ def add(commands):
     for name, (help, out, from_prior) in PICTURES.items():
         parser = command(commands, name, run_picture, help)
         parser.set_defaults(picture=name)
-        parser.add_argument("source", metavar="RUN", help="a run folder")
+        several = name == "sample"
+        parser.add_argument(
+            "source",
+            metavar="SOURCE" if several else "RUN",
+            help="a run, a bundle, or a .tflite file" if several else "a run folder",
+        )
         parser.add_argument("--out", required=True, metavar="FILE", help=out)
         if from_prior:
             parser.add_argument("--seed", type=int, default=0, metavar="S", help="(default 0)")
@@ -48,9 +55,31 @@ def run_picture(args):
         raise InputError(f"--count must be at least 1, not {args.count}")
     if not 0 <= options.get("seed", 0) < 2**31:
         raise InputError(f"--seed must be from 0 to {2**31 - 1}, not {args.seed}")
+    if args.picture == "sample" and _is_exported(args.source):
+        print(_sample_exported(args))
+        print(args.out)
+        return
     run = Run.open(args.source)
     runtime.start(args.debug)
     from keras_ganvae import drawing
 
     print(getattr(drawing, args.picture)(run, out=args.out, **options))
     print(args.out)
+
+
+def _is_exported(source):
+    """Whether it is a bundle or one of its files, which are drawn from without TensorFlow."""
+    source = Path(source)
+    return source.suffix == ".tflite" or (source / "model_card.json").exists()
+
+
+def _sample_exported(args):
+    from keras_ganvae import images
+    from keras_ganvae.export.bundle import open_source
+
+    write = images.sample_writer(args.out)
+    source = open_source(args.source)
+    drawn = source.sample(args.count, args.seed, prior=args.prior)
+    described = f"{args.count} samples of {source.describe(args.prior)}, seed {args.seed}"
+    write(args.out, drawn, described)
+    return described

@@ -1,0 +1,170 @@
+"""`export`: from a finished run to a bundle that has proved itself."""
+
+import sys
+from pathlib import Path
+
+from keras_ganvae import images, runtime
+from keras_ganvae.config import nearest
+from keras_ganvae.drawing import describe
+from keras_ganvae.errors import GateFailed, InputError
+from keras_ganvae.export import (
+    GOLDEN,
+    SAMPLER,
+    SAVED_MODEL,
+    VARIANTS,
+    card,
+    flatbuffer,
+    golden,
+    interpreter,
+    lint,
+    readme,
+    saved_model,
+    signatures,
+    tflite,
+)
+from keras_ganvae.export.verify import TOLERANCES, measure, verify
+from keras_ganvae.files import replacing_folder
+from keras_ganvae.models import latents
+
+FORMATS = (*VARIANTS, "sampler", SAVED_MODEL)
+SAMPLES = 64
+SAMPLES_SEED = 0
+
+# What most apps should take, the first that a bundle has.
+RECOMMENDED = {
+    "float16": "half the size of float32, and the same images to one grey level of 255",
+    "float32": "the reference",
+    "dynamic_int8": "the only one here that keeps float activations",
+    "int8": "the only one here",
+    "sampler": "the only one here",
+}
+
+
+def export(run, out, *, formats=None, prior=None, overwrite=False) -> Path:
+    """Write the bundle of a finished run; a bundle that fails its own proof is not left.
+
+    Args:
+        run: `training.run.Run`.
+        formats: names among `FORMATS`; None takes all.
+        prior: what `sample` draws from, "normal" or "mixture"; None takes the run's own.
+        overwrite: replace a bundle that `out` holds.
+
+    Returns:
+        `out`.
+
+    Raises:
+        InputError: the run is not finished, a format is unknown, or `out` can't be used.
+        GateFailed: lint, parity or another check of `verify` failed.
+    """
+    out = Path(out)
+    chosen = checked_formats(formats)
+    check_out(out, overwrite)
+    run.check_finished()
+    model, prior = run.model(), run.prior(prior)
+    with replacing_folder(out) as folder:
+        arrays = golden.make(model, prior)
+        golden.write(folder / GOLDEN, arrays)
+        _write_models(folder, signatures.exported(model, prior), chosen)
+        _write_picture(folder, run, model, prior)
+        record = card.build(_facts(folder, out.name, run, model, prior, arrays))
+        card.write(folder / card.NAME, record)
+        readme.write(folder / card.README, record)
+        verify(folder)
+    return out
+
+
+def checked_formats(names) -> tuple:
+    """The formats themselves, all of them for None; at least one has to be a TFLite file.
+
+    Raises:
+        InputError: one is unknown, or there is no TFLite file.
+    """
+    names = tuple(FORMATS if names is None else names)
+    for name in names:
+        if name not in FORMATS:
+            raise InputError(f"unknown format '{name}'{nearest(name, FORMATS)}")
+    if set(names) <= {SAVED_MODEL}:
+        raise InputError(f"--formats needs one of {', '.join(FORMATS[:-1])}")
+    return names
+
+
+def check_out(out, overwrite):
+    """InputError where a bundle can't go: on a file, in a folder of other things, on a
+    bundle unless it may be replaced."""
+    images.check_parent(out)
+    if not out.exists():
+        return
+    if not out.is_dir():
+        raise InputError(f"--out {out} is a file")
+    if (out / card.NAME).exists():
+        if not overwrite:
+            raise InputError(f"--out {out} already holds a bundle; --overwrite replaces it")
+    elif any(out.iterdir()):
+        raise InputError(f"--out {out} is not empty and no bundle; choose another folder")
+
+
+def _write_models(folder, module, chosen):
+    for variant, name in VARIANTS.items():
+        if variant in chosen:
+            (folder / name).write_bytes(tflite.convert(module, variant))
+    if "sampler" in chosen:
+        (folder / SAMPLER).write_bytes(tflite.convert_sampler(module))
+    if SAVED_MODEL in chosen:
+        saved_model.write(module, folder / SAVED_MODEL)
+
+
+def _write_picture(folder, run, model, prior):
+    drawn = images.to_uint8(latents.decode(model, prior.sample(SAMPLES, SAMPLES_SEED)))
+    description = f"{SAMPLES} samples of {run.config.arch}, {describe(prior)}, seed {SAMPLES_SEED}"
+    picture = images.captioned(images.enlarge(images.grid(drawn)), description)
+    images.save_png(folder / "samples.png", picture, description)
+
+
+def _facts(folder, name, run, model, prior, arrays):
+    files = card.listing(folder)
+    for file, variant in card.MODELS.items():
+        if file in files:
+            files[file] |= _model_facts(folder / file, variant, arrays)
+    config = run.config
+    painter = signatures.painter(model)
+    encoder = {"encoder_parameters": model.encoder.count_params()} if run.is_variational else {}
+    variant = next(each for each in RECOMMENDED if _file(each) in files)
+    return card.Facts(
+        name=name,
+        summary=f"Draws images like those of {run.record['dataset']['name']}"
+        f" from {prior.latent_dim} random numbers, with a {config.arch} of"
+        f" {painter.count_params():,} parameters.",
+        architecture={
+            "arch": config.arch,
+            "kind": "variational" if run.is_variational else "adversarial",
+            "preset": config.preset,
+            "parameters": painter.count_params(),
+            **encoder,
+        },
+        prior=prior,
+        image_shape=tuple(model.image_shape),
+        files=files,
+        recommended={"file": _file(variant), "reason": RECOMMENDED[variant]},
+        versions=runtime.versions(),
+        command=" ".join(["keras-ganvae", *sys.argv[1:]]),
+        **card.run_facts(run.record, run.history()),
+    )
+
+
+def _file(variant):
+    return VARIANTS.get(variant, SAMPLER)
+
+
+def _model_facts(path, variant, arrays):
+    parsed = flatbuffer.read(path)
+    report = lint.lint(parsed)
+    if not report.passed:
+        raise GateFailed(f"{path.name}: {report.findings[0]}")
+    return card.model_facts(
+        path.name,
+        signatures=parsed.signatures,
+        operators=report.operators,
+        delegates=report.delegates,
+        parity=measure(interpreter.open_model(parsed), arrays)["decode"]["image"],
+        tolerance=TOLERANCES[variant].record(),
+    )
