@@ -257,7 +257,7 @@ QUANTISED = (FLOAT, BYTE)
 # it takes SIN, COS, LOG, EXP, RSQRT and SUM too, in float32, and no LEAKY_RELU without a leak.
 XNNPACK = Delegate(
     "XNNPACK",
-    "google-ai-edge/LiteRT, tflite/delegates/xnnpack/README.md at commit 3a653aa (2025), and"
+    "google-ai-edge/LiteRT, tflite/delegates/xnnpack/README.md at commit 3a653aa, and"
     " ai-edge-litert 2.3.0",
     _taken(
         "ABS ADD AVERAGE_POOL_2D CEIL DEPTH_TO_SPACE DEQUANTIZE DIV ELU FLOOR FULLY_CONNECTED"
@@ -275,7 +275,7 @@ XNNPACK = Delegate(
 GPU = Delegate(
     "GPU",
     "google-ai-edge/LiteRT, tflite/delegates/gpu/common/model_builder.cc at commit 34ec5ba and"
-    " tflite/tools/versioning/gpu_compatibility.cc at 007226f (2025)",
+    " tflite/tools/versioning/gpu_compatibility.cc at 007226f",
     _taken("CONV_2D DEPTHWISE_CONV_2D", 6, QUANTISED)
     | _taken("FULLY_CONNECTED", 9, QUANTISED)
     | _taken("TRANSPOSE_CONV", 3, QUANTISED)
@@ -297,7 +297,7 @@ GPU = Delegate(
 CORE_ML = Delegate(
     "Core ML",
     "google-ai-edge/LiteRT, tflite/delegates/coreml/coreml_delegate.mm at commit 470f4da and"
-    " builders/op_builder.cc at 14906c9 (2025)",
+    " builders/op_builder.cc at 14906c9",
     _taken(
         "ADD AVERAGE_POOL_2D CONCATENATION CONV_2D HARD_SWISH LOGISTIC MAX_POOL_2D MEAN"
         " MIRROR_PAD MUL PAD PADV2 RELU RELU6 RELU_N1_TO_1 RESIZE_BILINEAR SOFTMAX TANH"
@@ -311,7 +311,7 @@ CORE_ML = Delegate(
 # Android's own, deprecated since Android 15; the table is that of Android 12 and later.
 NNAPI = Delegate(
     "NNAPI",
-    "google-ai-edge/LiteRT, tflite/delegates/nnapi/nnapi_delegate.cc at commit 5c8a6d4 (2025)",
+    "google-ai-edge/LiteRT, tflite/delegates/nnapi/nnapi_delegate.cc at commit 5c8a6d4",
     _taken("ADD MUL", 2, (FLOAT, BYTE, INTEGER))
     | _taken("SUB", 3, (FLOAT, BYTE, INTEGER))
     | _taken("DIV ABS EXP LOG POW SIN COS SQRT", 1)
