@@ -89,6 +89,12 @@ class TrainConfig:
         only="variational",
     )
 
+    match_contrast: bool | None = option(
+        None,
+        "give a finished run's images the greys of the data",
+        only="variational",
+    )
+
     on_collapse: str = option(
         "warn", "when training goes wrong: say so, or stop the run too", choices=("warn", "stop")
     )

@@ -20,6 +20,7 @@ PAPER = {
     "beta": 1.0,
     "binarize": "threshold",
     "sampling_prior": "normal",
+    "match_contrast": False,
 }
 
 DEFAULT = PAPER | {
@@ -37,6 +38,8 @@ DEFAULT = PAPER | {
     "binarize": "stochastic",
     # N(0, I) is not where the encoder puts the data.
     "sampling_prior": "mixture",
+    # A mean over what x may be is greyer than any x.
+    "match_contrast": True,
 }
 
 PRESETS = {"default": DEFAULT, "paper": PAPER}

@@ -68,6 +68,7 @@ def evaluate(run: Run, settings=None, *, reference=None, progress=None) -> dict:
         },
     }
     if run.is_variational:
+        result["contrast"] = model.contrast
         result["likelihood"] = {
             name: _likelihood(model, reference, name, progress) for name in settings.binarize
         }

@@ -136,8 +136,10 @@ def _up_to_logits(model, stack):
     (tanh(l) + 1) / 2 = sigmoid(2 l), for fewer operators and finer steps in int8.
     None where the network ends in another way than this package's own do.
     """
-    head, activation, factor = _head(stack), keras.activations.linear, 1.0
-    if not is_variational(model):
+    head, activation = _head(stack), keras.activations.linear
+    if is_variational(model):
+        factor = model.contrast
+    else:
         *stack, last = stack
         if not isinstance(last, keras.layers.Rescaling) or (last.scale, last.offset) != (0.5, 0.5):
             return None

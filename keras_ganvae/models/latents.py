@@ -38,9 +38,18 @@ def active_dimensions(mean) -> int:
 
 def decode(model, latents):
     """z (N, J) -> float32 images (N, H, W, C) in [0, 1]."""
+    return _in_batches(model.decode, latents)
+
+
+def logits(model, latents):
+    """z (N, J) -> float32 logits (N, H, W, C) of a VAE's p(x|z)."""
+    return _in_batches(model.logits, latents)
+
+
+def _in_batches(function, latents):
     latents = np.asarray(latents, np.float32)
     parts = [
-        np.asarray(model.decode(tf.constant(latents[start : start + BATCH])))
+        np.asarray(function(tf.constant(latents[start : start + BATCH])))
         for start in range(0, len(latents), BATCH)
     ]
     return np.concatenate(parts)

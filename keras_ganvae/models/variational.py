@@ -21,17 +21,32 @@ class VariationalAutoencoder(GenerativeModel):
             (a fresh Bernoulli draw each time), "threshold" (rounded, the paper's) or
             "none" (then equation (4) is a cross-entropy, not a likelihood).
         seed: of the noise that training and validation draw.
+
+    Attributes:
+        contrast: factor on the logits of the images that `decode` makes, 1 for the means of
+            p(x|z); the loss never sees it. `training/contrast.py` fits it.
     """
 
     network_names = ("encoder", "decoder")
     optimizer_names = ("optimizer",)
 
-    def __init__(self, encoder, decoder, *, beta=1.0, binarisation="stochastic", seed=0, **kwargs):
+    def __init__(
+        self,
+        encoder,
+        decoder,
+        *,
+        beta=1.0,
+        binarisation="stochastic",
+        contrast=1.0,
+        seed=0,
+        **kwargs,
+    ):
         super().__init__(seed=seed, **kwargs)
         self.encoder = encoder
         self.decoder = decoder
         self.beta = beta
         self.binarisation = binarisation
+        self.contrast = contrast
         self.means = [keras.metrics.Mean(name) for name in ("loss", "reconstruction", "kl")]
         self.built = True  # both networks are
 
@@ -58,8 +73,8 @@ class VariationalAutoencoder(GenerativeModel):
         return ops.cast(self.decoder(latents, training=training), "float32")
 
     def decode(self, latents):
-        """z (B, J) -> images (B, H, W, C) in [0, 1], the means of p(x|z)."""
-        return ops.sigmoid(self.logits(latents))
+        """z (B, J) -> images (B, H, W, C) in [0, 1], the means of p(x|z) at contrast 1."""
+        return ops.sigmoid(self.contrast * self.logits(latents))
 
     def call(self, images, training=False):
         """Reconstruction through the posterior's mean: images -> images in [0, 1]."""
@@ -123,4 +138,8 @@ class VariationalAutoencoder(GenerativeModel):
         return self.get_metrics_result()
 
     def get_config(self):
-        return super().get_config() | {"beta": self.beta, "binarisation": self.binarisation}
+        return super().get_config() | {
+            "beta": self.beta,
+            "binarisation": self.binarisation,
+            "contrast": self.contrast,
+        }

@@ -21,6 +21,7 @@ from keras_ganvae.prior import fit_mixture
 from keras_ganvae.training import run as runs
 from keras_ganvae.training import state
 from keras_ganvae.training.callbacks import History, Pictures, Progress, StopOnNonFinite
+from keras_ganvae.training.contrast import fit_contrast
 from keras_ganvae.training.lock import locked
 from keras_ganvae.training.optimizers import compile_model, use_xla
 from keras_ganvae.training.run import Run, check_free
@@ -262,6 +263,9 @@ def _finish(run, model, dataset, crew):
     crew.saver.stop_if_asked()
     if run.is_variational:
         _fit_prior(run, model, dataset)
+    if run.config.match_contrast:
+        model.contrast = fit_contrast(model, dataset.validation.images, run.config.seed)
+        log.info("contrast %.2f gives the images the greys of the data", model.contrast)
     crew.saver.stop_if_asked()
     # Last: its presence says that the run is complete.
     run.save_model(model)
