@@ -1,9 +1,10 @@
 """Train small GANs and VAEs, compare them honestly, ship the winner to a phone.
 
-    from keras_ganvae import TrainConfig, load_run, train
+    from keras_ganvae import TrainConfig, export_run, load_run, train
 
     run = train(TrainConfig(arch="cvae", dataset="mnist"), out="runs/cvae")
     model = load_run("runs/cvae").model()
+    export_run(run, "bundle")
 
 Importing this package imports no TensorFlow; that happens when work starts.
 """
@@ -11,7 +12,7 @@ Importing this package imports no TensorFlow; that happens when work starts.
 from keras_ganvae import runtime
 from keras_ganvae.config import TrainConfig
 
-__all__ = ["TrainConfig", "load_run", "train"]
+__all__ = ["TrainConfig", "export_run", "load_run", "train"]
 
 
 def train(config: TrainConfig, out=None, **options):
@@ -28,3 +29,11 @@ def load_run(path):
     from keras_ganvae.training.run import Run
 
     return Run.open(path)
+
+
+def export_run(run, out, **options):
+    """Write the bundle of a finished run; see `keras_ganvae.export.recipe.export`."""
+    runtime.start()
+    from keras_ganvae.export import recipe
+
+    return recipe.export(run, out, **options)

@@ -7,13 +7,10 @@ more --epochs extend what is there, more --seeds add to it. The page is OUT/repo
 """
 
 import argparse
-import shlex
-import subprocess
 import sys
 from pathlib import Path
 
-from keras_ganvae.errors import InputError
-from keras_ganvae.training.run import Run
+import stages
 
 # Keras's default, and a tenth of it for the VAE, whose loss is a sum over pixels: at 0.01 its
 # first epoch ends in infinity.
@@ -38,9 +35,10 @@ def main():
     }
     for i, (name, arguments) in enumerate(plan.items(), start=1):
         print(f"{i} of {len(plan)}: {name}", file=sys.stderr)
-        train(args.out / name, (*arguments, *data(args)), args.epochs)
+        settings = ("--preset", "paper", *arguments, *data(args))
+        stages.train(args.out / name, settings, args.epochs)
     runs = [str(args.out / name) for name in plan]
-    call("compare", *runs, "--out", str(args.out / "report"), *compare_options)
+    stages.call("compare", *runs, "--out", str(args.out / "report"), *compare_options)
 
 
 def parse():
@@ -71,28 +69,6 @@ def experiments():
 
 def data(args):
     return ("--dataset", args.dataset, *(("--limit", str(args.limit)) if args.limit else ()))
-
-
-def train(folder, arguments, epochs):
-    """Bring one run to its last epoch, whatever there is of it already."""
-    try:
-        run = Run.open(folder)
-    except InputError:
-        epochs = ("--epochs", str(epochs))
-        call("train", "--preset", "paper", *arguments, *epochs, "--out", str(folder))
-        return
-    if run.config.epochs > epochs:
-        sys.exit(f"{folder} has {run.config.epochs} epochs; --epochs can't make them fewer")
-    if run.config.epochs < epochs or not run.model_file.exists():
-        call("train", "--resume", str(folder), "--epochs", str(epochs))
-
-
-def call(*arguments):
-    """Run a command of keras-ganvae; stop with its exit code if it fails."""
-    print("keras-ganvae " + shlex.join(arguments), file=sys.stderr)
-    done = subprocess.run([sys.executable, "-m", "keras_ganvae", *arguments], check=False)
-    if done.returncode:
-        sys.exit(done.returncode)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,14 @@
-"""Tiny trained runs that many tests look at, and two ways to call the command line."""
+"""Tiny trained runs that many tests look at, two ways to call the command line, and browsers."""
 
 import functools
+import hashlib
+import http.server
+import json
 import os
+import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -40,6 +45,20 @@ def train_tiny(tmp_path_factory):
 def run_of(train_tiny):
     """`run_of(arch)`: one finished tiny run, shared by all tests, which must not change it."""
     return functools.cache(train_tiny)
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(run_of, tmp_path_factory):
+    """`tiny_bundle(arch)`: the bundle of a tiny run, shared by all tests, unchanged by them."""
+
+    def make(arch):
+        from keras_ganvae.export import SAVED_MODEL, recipe
+
+        out = tmp_path_factory.mktemp(arch) / f"{arch}-synthetic"
+        formats = [name for name in recipe.FORMATS if name != SAVED_MODEL]
+        return recipe.export(run_of(arch), out, formats=formats)
+
+    return functools.cache(make)
 
 
 @pytest.fixture(scope="session")
@@ -102,3 +121,95 @@ def command(capsys):
         return code, out, err
 
     return call
+
+
+# Node and a browser. Node's packages are installed once, outside the repository.
+
+NODE = ROOT / "tests" / "export" / "node"
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
+
+@pytest.fixture(scope="session")
+def node():
+    """A folder with the packages of `export/node/`, which `node` may run in."""
+    _require("node", "npm")
+    lock = (NODE / "package-lock.json").read_bytes()
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folder = cache / "keras-ganvae-tests" / f"node-{hashlib.sha256(lock).hexdigest()[:16]}"
+    done = folder / "installed"
+    if not done.exists():
+        if _npm("view", "@litertjs/core@2.5.3", "version", cwd=NODE).returncode:
+            pytest.skip("npm reaches no package registry")
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(NODE, folder)
+        installed = _npm("ci", cwd=folder)
+        assert installed.returncode == 0, installed.stderr
+        done.touch()
+    return folder
+
+
+def _require(*programs):
+    for program in programs:
+        if shutil.which(program) is None:
+            pytest.skip(f"no {program} on this machine")
+
+
+def _npm(*arguments, cwd):
+    return subprocess.run(
+        ["npm", *arguments], cwd=cwd, capture_output=True, text=True, timeout=300, check=False
+    )
+
+
+@pytest.fixture(scope="session")
+def run_node():
+    """`run_node(script, cwd, modules)`: what a CommonJS script prints, as JSON.
+
+    `modules` is a folder with the packages it may load.
+    """
+    _require("node")
+
+    def run(script, cwd, modules):
+        done = subprocess.run(
+            ["node", "-e", script],
+            cwd=cwd,
+            env=os.environ | {"NODE_PATH": str(modules / "node_modules")},
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """The path of a Chromium."""
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if found is None:
+        pytest.skip("no Chromium on this machine (Debian: apt-get install chromium)")
+    return found
+
+
+@pytest.fixture
+def serve():
+    """`serve(folder)`: its address on a server that lives as long as the test."""
+    servers = []
+
+    def start(folder):
+        handler = functools.partial(_QuietHandler, directory=folder)
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        threading.Thread(target=server.serve_forever).start()
+        servers.append(server)
+        return f"http://127.0.0.1:{server.server_port}/"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+class _QuietHandler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *arguments):
+        """Nobody reads it."""

@@ -2,10 +2,10 @@
 
 import argparse
 import dataclasses
-import sys
 
 from keras_ganvae import runtime
 from keras_ganvae.commands import command
+from keras_ganvae.commands.progress import Bar
 from keras_ganvae.evaluation.protocol import Settings, flag
 from keras_ganvae.files import write_json
 
@@ -83,32 +83,3 @@ def run_compare(args):
         results = compare(args.run_folders, args.out, settings, by_seed=args.seeds, progress=bar)
     print(of_claims(results))
     print(f"{args.out}/index.html")
-
-
-class Bar:
-    """A progress bar on stderr, one for each thing that is being measured."""
-
-    def __init__(self):
-        self.bar = None
-        self.doing = None
-
-    def __call__(self, doing, done, total):
-        from tqdm import tqdm
-
-        if doing != self.doing:
-            self.close()
-            self.doing = doing
-            self.bar = tqdm(
-                total=total, desc=doing, file=sys.stderr, ncols=79, unit_scale=True, disable=None
-            )
-        self.bar.update(done - self.bar.n)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error):
-        self.close()
-
-    def close(self):
-        if self.bar is not None:
-            self.bar.close()

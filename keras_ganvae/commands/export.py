@@ -1,10 +1,13 @@
-"""`export` and `verify`: bundles for apps, and their proof."""
+"""`export`, `verify` and `benchmark`: bundles for apps, their proof and their cost."""
 
+import argparse
 import json
 
 from keras_ganvae import runtime
 from keras_ganvae.commands import command
+from keras_ganvae.commands.progress import Bar
 from keras_ganvae.config import SAMPLING_PRIORS
+from keras_ganvae.errors import InputError
 
 
 def add(commands):
@@ -20,9 +23,47 @@ def add(commands):
     parser.add_argument(
         "--prior", choices=SAMPLING_PRIORS, help="what `sample` draws from (default: the run's own)"
     )
+    parser.add_argument(
+        "--sampler-weights",
+        metavar="TYPE",
+        default="float32",
+        help="of sampler.tflite: float32, or float16 for half its bytes (default float32)",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace the bundle in --out")
     parser = command(commands, "verify", run_verify, "prove that a bundle draws what was trained")
     parser.add_argument("bundle", metavar="BUNDLE", help="a folder that export made")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    parser = command(
+        commands, "benchmark", run_benchmark, "size, speed and quality of a bundle's files"
+    )
+    parser.add_argument("bundle", metavar="BUNDLE", help="a folder that export made")
+    parser.add_argument(
+        "--run", dest="run_folder", metavar="RUN", help="it was made from, to set beside its files"
+    )
+    parser.add_argument(
+        "--samples",
+        type=int,
+        default=10_000,
+        metavar="N",
+        help="that each file draws (default 10000)",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="of the samples (default 0)"
+    )
+    parser.add_argument("--dataset", metavar="SPEC", help="it was trained on (default: the card's)")
+    parser.add_argument("--data-dir", metavar="DIR", help="where TFDS keeps data sets")
+    parser.add_argument(
+        "--quality",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="measure the images too (default yes)",
+    )
+    parser.add_argument(
+        "--min-quality",
+        type=float,
+        metavar="C",
+        help="exit with 1 if the coverage of a file's samples is below C, from 0 to 1",
+    )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
@@ -36,7 +77,12 @@ def run_export(args):
     from keras_ganvae.export.bundle import Bundle
 
     out = recipe.export(
-        run, args.out, formats=args.formats, prior=args.prior, overwrite=args.overwrite
+        run,
+        args.out,
+        formats=args.formats,
+        prior=args.prior,
+        sampler_weights=args.sampler_weights,
+        overwrite=args.overwrite,
     )
     print(_table(Bundle.open(out).files))
     print(out)
@@ -54,6 +100,34 @@ def run_verify(args):
     print(f"{args.bundle}: {report['files']} files, all as they should be")
 
 
+def run_benchmark(args):
+    from keras_ganvae.export.bundle import Bundle
+
+    least = args.min_quality
+    if least is not None and not (args.quality and 0 <= least <= 1):
+        raise InputError(f"--min-quality {least:g} must be from 0 to 1, and needs the images")
+    bundle = Bundle.open(args.bundle)
+    for name in bundle.files:
+        bundle.file(name)
+    run = None
+    if args.run_folder:
+        from keras_ganvae.training.run import Run
+
+        run = Run.open(args.run_folder)
+        run.check_finished()
+    runtime.start(args.debug)
+    from keras_ganvae.export import benchmark, quality
+
+    dataset = quality.dataset_of(bundle, args.dataset, args.data_dir) if args.quality else None
+    with Bar() as bar:
+        result = benchmark.benchmark(
+            bundle, dataset=dataset, run=run, samples=args.samples, seed=args.seed, progress=bar
+        )
+    print(json.dumps(result, indent=2) if args.json else _costs(result))
+    if least is not None:
+        benchmark.check_quality(result, least)
+
+
 def _table(files):
     """The models of a bundle, with their distance from the Keras model's images."""
     lines = [f"{'file':28}{'KB':>8}{'max error':>12}{'mean error':>12}{'PSNR, dB':>10}"]
@@ -66,3 +140,35 @@ def _table(files):
                 f"{parity['mean_error']:>12.2g}{psnr:>10}"
             )
     return "\n".join(lines)
+
+
+def _costs(result):
+    """A benchmark in 79 columns."""
+    lines = [
+        f"{'':14}{'':>8}{'load':>8}{'ms for one image':>22}{'all':>7}{'peak':>6}"
+        f"{'Fréchet':>8}{'cover-':>6}",
+        f"{'':14}{'KB':>8}{'ms':>8}{'p50':>8}{'p90':>7}{'p99':>7}{'cores':>7}{'MB':>6}"
+        f"{'':>8}{'age':>6}",
+    ]
+    quality = result.get("quality", {})
+    for name in dict.fromkeys([*result["files"], *quality]):
+        costs = result["files"].get(name)
+        lines.append(f"{name:14}{_speed(costs)}{_quality(quality.get(name))}")
+    return "\n".join(lines)
+
+
+def _speed(costs):
+    if costs is None:
+        return " " * 51
+    single, many = costs["speed"][0], costs["speed"][-1]
+    return (
+        f"{costs['bytes'] / 1000:>8,.1f}{single['load_ms']:>8.1f}{single['p50_ms']:>8.3f}"
+        f"{single['p90_ms']:>7.3f}{single['p99_ms']:>7.3f}{many['p50_ms']:>7.3f}"
+        f"{single['memory_mb']:>6.1f}"
+    )
+
+
+def _quality(found):
+    if found is None:
+        return ""
+    return f"{found['frechet']['value']:>8.2f}{found['coverage']['value']:>6.3f}"

@@ -50,16 +50,20 @@ class Reference:
         return _flat(self.dataset.train.images)
 
     @functools.cached_property
+    def real(self) -> np.ndarray:
+        """As many training images as samples are drawn, where there are so many."""
+        order = np.random.default_rng(self.settings.seed).permutation(len(self.dataset.train))
+        return self.dataset.train.images[np.sort(order[: self.settings.samples])]
+
+    @functools.cached_property
     def floor(self) -> dict:
-        """The numbers of as many training images as samples are drawn, where there are so many.
+        """The numbers of `real`.
 
         Their own copies are left out of the nearest training image by taking the test
         set's distances instead.
         """
-        order = np.random.default_rng(self.settings.seed).permutation(len(self.dataset.train))
-        chosen = self.dataset.train.images[np.sort(order[: self.settings.samples])]
         test_pixels = _flat(self.dataset.test.images)
-        return self.measure(chosen) | self._memorisation(test_pixels)
+        return self.measure(self.real) | self._memorisation(test_pixels)
 
     def measure_samples(self, images) -> dict:
         """Every number of generated images, uint8 (N, H, W, C): name -> Estimate."""

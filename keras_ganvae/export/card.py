@@ -96,7 +96,7 @@ def listing(folder) -> dict:
     }
 
 
-def model_facts(name, *, signatures, operators, delegates, parity, tolerance, weights=None) -> dict:
+def model_facts(name, *, signatures, operators, delegates, parity, tolerance, weights) -> dict:
     """What `files` says of a .tflite beyond its size and hash.
 
     Args:
@@ -106,14 +106,13 @@ def model_facts(name, *, signatures, operators, delegates, parity, tolerance, we
         delegates: by signature and delegate, "whole graph" or the reason why not.
         parity: max_error, mean_error, psnr (dB), correlation with the Keras model's images.
         tolerance: the limits of `parity`, and their `reason`.
-        weights: their type, if not the one of `TYPES`.
+        weights: their type.
     """
     variant = MODELS[name]
-    usual_weights, activations = TYPES[variant]
     return {
         "variant": variant,
-        "weights": weights or usual_weights,
-        "activations": activations,
+        "weights": weights,
+        "activations": TYPES[variant][1],
         "signatures": list(signatures),
         "operators": [dict(each) for each in operators],
         "delegates": _of_all_signatures(delegates),

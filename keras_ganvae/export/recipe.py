@@ -22,11 +22,12 @@ from keras_ganvae.export import (
     signatures,
     tflite,
 )
-from keras_ganvae.export.verify import TOLERANCES, measure, verify
+from keras_ganvae.export.verify import measure, tolerance, verify
 from keras_ganvae.files import replacing_folder
 from keras_ganvae.models import latents
 
 FORMATS = (*VARIANTS, "sampler", SAVED_MODEL)
+SAMPLER_WEIGHTS = ("float32", "float16")
 SAMPLES = 64
 SAMPLES_SEED = 0
 
@@ -40,33 +41,41 @@ RECOMMENDED = {
 }
 
 
-def export(run, out, *, formats=None, prior=None, overwrite=False) -> Path:
+def export(
+    run, out, *, formats=None, prior=None, sampler_weights="float32", overwrite=False
+) -> Path:
     """Write the bundle of a finished run; a bundle that fails its own proof is not left.
 
     Args:
         run: `training.run.Run`.
         formats: names among `FORMATS`; None takes all.
         prior: what `sample` draws from, "normal" or "mixture"; None takes the run's own.
+        sampler_weights: "float32", or "float16" for half the bytes of sampler.tflite.
         overwrite: replace a bundle that `out` holds.
 
     Returns:
         `out`.
 
     Raises:
-        InputError: the run is not finished, a format is unknown, or `out` can't be used.
+        InputError: the run is not finished, a format or type is unknown, or `out` can't be
+            used.
         GateFailed: lint, parity or another check of `verify` failed.
     """
     out = Path(out)
     chosen = checked_formats(formats)
+    if sampler_weights not in SAMPLER_WEIGHTS:
+        raise InputError(
+            f"unknown weights '{sampler_weights}'{nearest(sampler_weights, SAMPLER_WEIGHTS)}"
+        )
     check_out(out, overwrite)
     run.check_finished()
     model, prior = run.model(), run.prior(prior)
     with replacing_folder(out) as folder:
         arrays = golden.make(model, prior)
         golden.write(folder / GOLDEN, arrays)
-        _write_models(folder, signatures.exported(model, prior), chosen)
+        _write_models(folder, signatures.exported(model, prior), chosen, sampler_weights)
         _write_picture(folder, run, model, prior)
-        record = card.build(_facts(folder, out.name, run, model, prior, arrays))
+        record = card.build(_facts(folder, out.name, run, model, prior, arrays, sampler_weights))
         card.write(folder / card.NAME, record)
         readme.write(folder / card.README, record)
         verify(folder)
@@ -103,12 +112,12 @@ def check_out(out, overwrite):
         raise InputError(f"--out {out} is not empty and no bundle; choose another folder")
 
 
-def _write_models(folder, module, chosen):
+def _write_models(folder, module, chosen, sampler_weights):
     for variant, name in VARIANTS.items():
         if variant in chosen:
             (folder / name).write_bytes(tflite.convert(module, variant))
     if "sampler" in chosen:
-        (folder / SAMPLER).write_bytes(tflite.convert_sampler(module))
+        (folder / SAMPLER).write_bytes(tflite.convert_sampler(module, sampler_weights))
     if SAVED_MODEL in chosen:
         saved_model.write(module, folder / SAVED_MODEL)
 
@@ -120,11 +129,12 @@ def _write_picture(folder, run, model, prior):
     images.save_png(folder / "samples.png", picture, description)
 
 
-def _facts(folder, name, run, model, prior, arrays):
+def _facts(folder, name, run, model, prior, arrays, sampler_weights):
     files = card.listing(folder)
     for file, variant in card.MODELS.items():
         if file in files:
-            files[file] |= _model_facts(folder / file, variant, arrays)
+            weights = sampler_weights if variant == "sampler" else card.TYPES[variant][0]
+            files[file] |= _model_facts(folder / file, variant, weights, arrays)
     config = run.config
     painter = signatures.painter(model)
     encoder = {"encoder_parameters": model.encoder.count_params()} if run.is_variational else {}
@@ -155,7 +165,7 @@ def _file(variant):
     return VARIANTS.get(variant, SAMPLER)
 
 
-def _model_facts(path, variant, arrays):
+def _model_facts(path, variant, weights, arrays):
     parsed = flatbuffer.read(path)
     report = lint.lint(parsed)
     if not report.passed:
@@ -166,5 +176,6 @@ def _model_facts(path, variant, arrays):
         operators=report.operators,
         delegates=report.delegates,
         parity=measure(interpreter.open_model(parsed), arrays)["decode"]["image"],
-        tolerance=TOLERANCES[variant].record(),
+        tolerance=tolerance(variant, weights).record(),
+        weights=weights,
     )

@@ -1,12 +1,11 @@
-"""Facts of bundles that cards and READMEs are made from, tiny bundles, and damaged models."""
+"""Facts of bundles that cards and READMEs are made from, and damaged bundles."""
 
-import functools
 import shutil
 
 import numpy as np
 import pytest
 
-from keras_ganvae.export import GOLDEN, SAMPLER, VARIANTS, card
+from keras_ganvae.export import SAMPLER, card
 from keras_ganvae.prior import MixturePrior, NormalPrior
 
 PARITY = {"max_error": 3.1e-7, "mean_error": 2.2e-8, "psnr": 141.2, "correlation": 0.9999999}
@@ -47,6 +46,7 @@ def model_facts():
             delegates=dict.fromkeys(signatures, DELEGATES),
             parity=PARITY,
             tolerance={"max_error": 5e-3, "reason": "weights keep 11 bits"},
+            weights="float32",
         )
 
     return make
@@ -97,44 +97,6 @@ def make_facts(model_facts):
         )
 
     return make
-
-
-@pytest.fixture(scope="session")
-def tiny_bundle(run_of, make_facts, tmp_path_factory):
-    """`tiny_bundle(arch)`: the bundle of a tiny run, shared by all tests, unchanged by them."""
-    from keras_ganvae.export import flatbuffer, golden, interpreter, lint, signatures, tflite
-    from keras_ganvae.export.verify import TOLERANCES, measure
-
-    def make(arch):
-        run = run_of(arch)
-        model, prior = run.model(), run.prior()
-        folder = tmp_path_factory.mktemp(arch) / "bundle"
-        folder.mkdir()
-        module = signatures.exported(model, prior)
-        for variant, name in VARIANTS.items():
-            (folder / name).write_bytes(tflite.convert(module, variant))
-        (folder / SAMPLER).write_bytes(tflite.convert_sampler(module))
-        arrays = golden.make(model, prior)
-        golden.write(folder / GOLDEN, arrays)
-        files = card.listing(folder)
-        for name, variant in card.MODELS.items():
-            parsed = flatbuffer.read(folder / name)
-            report = lint.lint(parsed)
-            files[name] |= card.model_facts(
-                name,
-                signatures=parsed.signatures,
-                operators=report.operators,
-                delegates=report.delegates,
-                parity=measure(interpreter.open_model(parsed), arrays)["decode"]["image"],
-                tolerance=TOLERANCES[variant].record(),
-            )
-        facts = make_facts(prior, run.is_variational, model.image_shape)
-        facts.files.clear()
-        facts.files.update(files)
-        card.write(folder / card.NAME, card.build(facts))
-        return folder
-
-    return functools.cache(make)
 
 
 @pytest.fixture

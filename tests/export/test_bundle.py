@@ -247,8 +247,8 @@ def test_a_card_of_another_file_says_nothing(bundle_copy):
 def test_describes(tiny_bundle):
     source = open_source(tiny_bundle("vae"))
     components = Bundle.open(tiny_bundle("vae")).prior().components
-    assert source.describe() == f"cvae-mnist, mixture of {components} components"
-    assert source.describe("normal", "int8") == "cvae-mnist, int8, N(0, I)"
+    assert source.describe() == f"vae-synthetic, mixture of {components} components"
+    assert source.describe("normal", "int8") == "vae-synthetic, int8, N(0, I)"
 
 
 def _only(names):
@@ -330,4 +330,4 @@ def test_without_tensorflow(tiny_bundle):
         check=False,
         timeout=60,
     )
-    assert (done.stdout, done.stderr) == ("cvae-mnist False\n(2, 28, 28, 1)\n", "")
+    assert (done.stdout, done.stderr) == ("vae-synthetic False\n(2, 28, 28, 1)\n", "")

@@ -111,6 +111,7 @@ def test_delegates_of_several_signatures_become_one_answer():
         },
         parity={},
         tolerance={},
+        weights="float32",
     )
     assert facts["delegates"] == {
         "XNNPACK": "whole graph",
@@ -127,6 +128,7 @@ def test_equal_images_have_no_psnr_in_json(make_facts, model_facts):
         delegates={},
         parity={"max_error": 0.0, "mean_error": 0.0, "psnr": math.inf, "correlation": 1.0},
         tolerance={"max_error": 1e-5},
+        weights="float32",
     )
     assert facts["parity"]["psnr"] is None
 

@@ -1,17 +1,11 @@
 """The snippets of a bundle's README do what they say: run or type-checked where that can be."""
 
 import base64
-import functools
-import hashlib
-import http.server
 import json
-import os
 import re
 import shutil
 import subprocess
 import sys
-import threading
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,8 +17,6 @@ from keras_ganvae.export import card as cards
 
 pytestmark = pytest.mark.slow  # two models are converted
 
-NODE = Path(__file__).parent / "node"
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 ENLARGED = 10  # by the Python snippet
 
 # Odd latent sizes and a width whose BMP rows need padding are where such code goes wrong.
@@ -145,49 +137,7 @@ def test_native_code_has_this_models_names_and_numbers(bundle, blocks, heading, 
             assert f'"{name}"' in code
 
 
-# What needs Node. Its packages are installed once, outside the repository.
-
-
-@pytest.fixture(scope="session")
-def node():
-    """A folder with the packages of `node/`, which `node` may run in."""
-    for program in ("node", "npm"):
-        if shutil.which(program) is None:
-            pytest.skip(f"no {program} on this machine")
-    lock = (NODE / "package-lock.json").read_bytes()
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = cache / "keras-ganvae-tests" / f"node-{hashlib.sha256(lock).hexdigest()[:16]}"
-    done = folder / "installed"
-    if not done.exists():
-        if npm("view", "@litertjs/core@2.5.3", "version", cwd=NODE).returncode:
-            pytest.skip("npm reaches no package registry")
-        shutil.rmtree(folder, ignore_errors=True)
-        shutil.copytree(NODE, folder)
-        installed = npm("ci", cwd=folder)
-        assert installed.returncode == 0, installed.stderr
-        done.touch()
-    return folder
-
-
-def npm(*arguments, cwd):
-    return subprocess.run(
-        ["npm", *arguments], cwd=cwd, capture_output=True, text=True, timeout=300, check=False
-    )
-
-
-def run_node(script, cwd, modules):
-    """What a CommonJS script prints, as JSON."""
-    done = subprocess.run(
-        ["node", "-e", script],
-        cwd=cwd,
-        env=os.environ | {"NODE_PATH": str(modules / "node_modules")},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
-
+# What needs Node.
 
 # Proof that types are checked: the compiler must see the mistake, or it reports this comment.
 WRONG = """
@@ -241,7 +191,7 @@ def react_native(bundle, blocks, node, tmp_path_factory):
     return app
 
 
-def test_react_native(bundle, react_native, node, drawn):
+def test_react_native(bundle, react_native, node, run_node, drawn):
     _, prior = bundle
     checked = subprocess.run(
         ["node", node / "node_modules" / "typescript" / "bin" / "tsc", "-p", react_native],
@@ -281,37 +231,6 @@ def test_react_native(bundle, react_native, node, drawn):
     np.testing.assert_array_equal(pixels, np.broadcast_to(image, pixels.shape))
 
 
-@pytest.fixture(scope="module")
-def browser():
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if found is None:
-        pytest.skip("no Chromium on this machine (Debian: apt-get install chromium)")
-    return found
-
-
-@pytest.fixture
-def serve():
-    """`serve(folder)`: its address on a server that lives as long as the test."""
-    servers = []
-
-    def start(folder):
-        handler = functools.partial(QuietHandler, directory=folder)
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        threading.Thread(target=server.serve_forever).start()
-        servers.append(server)
-        return f"http://127.0.0.1:{server.server_port}/"
-
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
-
-
-class QuietHandler(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *arguments):
-        """Nobody reads it."""
-
-
 VISIT = """
 const {chromium} = require('playwright-core');
 const pixels = () => {
@@ -342,7 +261,7 @@ const pixels = () => {
 """
 
 
-def test_web(bundle, blocks, node, browser, serve, drawn, tmp_path):
+def test_web(bundle, blocks, node, run_node, browser, serve, drawn, tmp_path):
     (tmp_path / "node_modules").symlink_to(node / "node_modules")
     (page,) = blocks("Web", "html")
     (tmp_path / "index.html").write_text(page)

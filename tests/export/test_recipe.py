@@ -5,6 +5,7 @@ import shutil
 import numpy as np
 import pytest
 
+import keras_ganvae
 from keras_ganvae import drawing
 from keras_ganvae.errors import GateFailed, InputError
 from keras_ganvae.export import SAVED_MODEL, VARIANTS, recipe
@@ -55,9 +56,26 @@ def test_tensorflow_is_not_needed_afterwards(bundles, terminal, tmp_path):
         assert "tensorflow" not in done.stderr and "keras.src" not in done.stderr
 
 
+def test_a_sampler_of_half_the_bytes(bundles, run_of, tmp_path):
+    out = recipe.export(
+        run_of("vae"), tmp_path / "small", formats=["sampler"], sampler_weights="float16"
+    )
+    small, whole = (Bundle.open(each).files["sampler.tflite"] for each in (out, bundles["vae"]))
+    assert small["weights"] == "float16" and whole["weights"] == "float32"
+    assert small["bytes"] < 0.6 * whole["bytes"]
+    assert small["tolerance"]["max_error"] == 5e-3 and whole["tolerance"]["max_error"] == 1e-5
+    with pytest.raises(InputError, match="unknown weights 'float8'"):
+        recipe.export(run_of("vae"), tmp_path / "no", sampler_weights="float8")
+
+
 def test_the_plain_prior(run_of, tmp_path):
     out = recipe.export(run_of("vae"), tmp_path / "plain", formats=["float32"], prior="normal")
     assert Bundle.open(out).prior().name == "normal"
+
+
+def test_from_python(run_of, tmp_path):
+    out = keras_ganvae.export_run(run_of("gan"), tmp_path / "gan", formats=["float16"])
+    assert set(Bundle.open(out).variants) == {"float16"}
 
 
 def test_a_bundle_is_replaced_only_when_asked(bundles, run_of, tmp_path):

@@ -65,6 +65,16 @@ def test_the_moving_average_is_exported(make_model, z):
     assert images.numpy().std() > 0.01
 
 
+def test_the_contrast_is_exported(make_model, z):
+    model = make_model("cvae")
+    plain = latents.decode(model, z(model))
+    model.contrast = 1.5
+    module = signatures.exported(model, NormalPrior(model.latent_dim))
+    images = module.functions["decode_16"](z(model))["image"]
+    np.testing.assert_allclose(images, latents.decode(model, z(model)), rtol=0, atol=2e-6)
+    assert np.abs(images - plain).max() > 1e-3
+
+
 def test_sample_draws_from_the_prior(make_model, mixture):
     model, prior = make_model("vae", latent_dim=4), mixture(5, 4)
     sample = signatures.exported(model, prior).functions["sample"]

@@ -1,0 +1,61 @@
+"""The plot of a benchmark: size, latency and quality of each file."""
+
+import math
+
+from matplotlib.figure import Figure
+
+from keras_ganvae.files import replacing
+
+
+def write(path, result: dict):
+    """A PNG: a point for each file; its colour is the Fréchet distance, where it was measured.
+
+    Args:
+        result: of `benchmark.benchmark`.
+    """
+    figure = Figure(figsize=(6.4, 4.4), layout="constrained")
+    axes = figure.subplots()
+    files = dict(sorted(result["files"].items(), key=lambda item: item[1]["bytes"]))
+    sizes = [each["bytes"] / 1000 for each in files.values()]
+    times = [each["speed"][0]["p50_ms"] for each in files.values()]
+    found = result.get("quality")
+    colours = [found[name]["frechet"]["value"] for name in files] if found else None
+    real = found["real images"]["frechet"]["value"] if found else None
+    # From the floor up, so that a small difference does not look like a large one.
+    scale = {"c": colours, "cmap": "viridis_r", "vmin": real} if found else {}
+    points = axes.scatter(sizes, times, s=140, edgecolor="black", **scale)
+    for i, name in enumerate(files):
+        text = name.replace("_", " ")
+        if found:
+            text += f"\n{colours[i]:.3g}"
+        # Above and below in turn, since two int8 files lie close to each other.
+        offset = 12 if i % 2 else -12
+        axes.annotate(
+            text,
+            (sizes[i], times[i]),
+            xytext=(0, offset),
+            textcoords="offset points",
+            ha="center",
+            va="bottom" if offset > 0 else "top",
+            fontsize="small",
+        )
+    axes.set(xscale="log", xlabel="size, KB", ylabel="time for one image at one thread, ms (p50)")
+    axes.set_xlim(min(sizes) / 1.8, max(sizes) * 1.8)
+    axes.set_ylim(0, max(times) * 1.35)
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.xaxis.set_minor_formatter(lambda x, position: _minor(x))
+    axes.set_title(result["bundle"])
+    axes.spines[["top", "right"]].set_visible(False)
+    if found:
+        figure.colorbar(
+            points,
+            label=f"Fréchet distance (real images {real:.2g})",
+        )
+    with replacing(path) as beside:
+        figure.savefig(beside, format="png", dpi=120)
+
+
+def _minor(x):
+    """Labels of 200 and 500 and the like, between powers of ten."""
+    leading = round(x / 10 ** math.floor(math.log10(x)))
+    return f"{x:,.0f}" if leading in (2, 5) else ""

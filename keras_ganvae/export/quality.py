@@ -1,0 +1,110 @@
+"""How well the files of a bundle draw, measured again on what they draw themselves."""
+
+from pathlib import Path
+
+import numpy as np
+
+from keras_ganvae import data, images
+from keras_ganvae.errors import InputError
+from keras_ganvae.evaluation.protocol import Settings
+from keras_ganvae.evaluation.reference import Reference
+from keras_ganvae.export import SAVED_MODEL
+from keras_ganvae.export.bundle import Bundle, Sampler
+from keras_ganvae.models import latents
+
+METRICS = ("frechet", "coverage")
+MOST_APART = 1e-4  # of the golden images: what another release's arithmetic may do
+
+
+def dataset_of(bundle: Bundle, spec=None, data_dir=None):
+    """The images that the bundle's model was trained on and is to be measured against.
+
+    Args:
+        spec: where they are; None takes the name in the card.
+
+    Raises:
+        InputError: they can't be found, or are others than those.
+    """
+    settings = bundle.card["training"]["settings"]
+    chosen = {name: settings.get(name) for name in ("image_size", "limit", "validation_size")}
+    spec = spec or bundle.card["dataset"]["name"]
+    try:
+        dataset = data.load(spec, data_dir=data_dir, **chosen)
+    except InputError as error:
+        raise InputError(f"{error} (--no-quality leaves the images out)") from error
+    if dataset.fingerprint != bundle.card["dataset"]["fingerprint"]:
+        raise InputError(
+            f"{spec} is not what {bundle.name} was trained on: its fingerprint is"
+            f" {dataset.fingerprint[:12]}, the card's {bundle.card['dataset']['fingerprint'][:12]};"
+            " --dataset names another"
+        )
+    return dataset
+
+
+def measure(bundle: Bundle, reference: Reference, run=None, progress=None) -> dict:
+    """Fréchet distance and coverage of every file's own samples.
+
+    Args:
+        run: the `training.run.Run` that the bundle came from, to measure its Keras model
+            too; None takes the bundle's SavedModel for that, where it has one.
+        progress: called with what is being measured, 0 and 1.
+
+    Returns:
+        name -> {metric: {"value", "error"}}, the error one standard error; the names are
+        "real images", the floor; "keras", where there is such a model; and the variants.
+
+    Raises:
+        InputError: `run` is of another model, or a file can't be run.
+    """
+    progress = progress or (lambda doing, done, total: None)
+    found = {}
+    for name, draw in _sources(bundle, reference, run).items():
+        progress(name, 0, 1)
+        numbers = reference.measure(draw())
+        found[name] = {metric: numbers[metric].to_dict() for metric in METRICS}
+        progress(name, 1, 1)
+    return found
+
+
+def settings(samples, seed) -> Settings:
+    return Settings(samples=samples, seed=seed)
+
+
+def _sources(bundle, reference, run):
+    """Name -> a function that gives uint8 images."""
+    count, seed = reference.settings.samples, reference.settings.seed
+    sampler = Sampler(bundle.path, bundle, None)
+    decode = _keras_model(bundle, run)
+    sources = {"real images": lambda: reference.real}
+    if decode is not None:
+        sources["keras"] = lambda: images.to_uint8(decode(bundle.prior().sample(count, seed)))
+    return sources | {
+        variant: lambda variant=variant: sampler.sample(count, seed, variant=variant)
+        for variant in bundle.variants
+    }
+
+
+def _keras_model(bundle, run):
+    """z (N, J) -> images by the model that the bundle was made from, or None."""
+    if run is None:
+        return _saved_model(bundle)
+    model = run.model()
+    golden = bundle.golden()
+    if model.latent_dim == bundle.latent_dim:
+        drawn = latents.decode(model, golden["latents"])
+        if drawn.shape == golden["images"].shape:
+            apart = np.abs(drawn - golden["images"]).max()
+            if apart <= MOST_APART:
+                return lambda z: latents.decode(model, z)
+    raise InputError(f"{bundle.path} was not made from {run.path}: its golden images are others")
+
+
+def _saved_model(bundle):
+    folder = Path(bundle.path) / SAVED_MODEL
+    if not folder.is_dir():
+        return None
+    import tensorflow as tf
+
+    loaded = tf.saved_model.load(str(folder))
+    decode = loaded.signatures["decode"]
+    return lambda z: np.concatenate([decode(latent=each[None])["image"] for each in z])
