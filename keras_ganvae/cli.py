@@ -12,7 +12,7 @@ import sys
 import traceback
 
 from keras_ganvae import runtime
-from keras_ganvae.commands import evaluation, export, machine, pictures, training
+from keras_ganvae.commands import evaluation, export, machine, pictures, training, web
 from keras_ganvae.errors import InputError, UserError
 
 PROGRAM = "keras-ganvae"
@@ -85,7 +85,7 @@ def parse(argv):
     )
     parser.add_argument("--version", action="version", version=_version())
     commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
-    for group in (training, pictures, evaluation, export, machine):
+    for group in (training, pictures, evaluation, export, web, machine):
         group.add(commands)
     for command in commands.choices.values():
         command.add_argument("--debug", action="store_true", help="show tracebacks and all logs")

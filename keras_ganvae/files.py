@@ -7,6 +7,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from keras_ganvae.errors import InputError
+
 UNFINISHED = ".part-"  # begins the name of what is being written
 
 
@@ -51,6 +53,35 @@ def replacing_folder(path):
         sync(path.parent)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+
+
+def check_parent(out):
+    """InputError unless the folder that `out` goes to is one, or can be made."""
+    parents = Path(out).absolute().parents
+    nearest = next(folder for folder in parents if folder.exists())
+    if not nearest.is_dir():
+        raise InputError(f"--out {out}: {nearest} is not a folder")
+
+
+def check_new_folder(out, kind, marks, overwrite):
+    """InputError where a new folder can't go: on a file, in a folder of other things, or,
+    unless it may be replaced, on one of its own kind.
+
+    Args:
+        kind: what is to be written, such as "bundle".
+        marks: the files by which one is known.
+    """
+    out = Path(out)
+    check_parent(out)
+    if not out.exists():
+        return
+    if not out.is_dir():
+        raise InputError(f"--out {out} is a file")
+    if all((out / mark).exists() for mark in marks):
+        if not overwrite:
+            raise InputError(f"--out {out} already holds a {kind}; --overwrite replaces it")
+    elif any(out.iterdir()):
+        raise InputError(f"--out {out} is not empty and no {kind}; choose another folder")
 
 
 def remove_unfinished(folder):

@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
 from keras_ganvae.errors import InputError
-from keras_ganvae.files import replacing, replacing_folder
+from keras_ganvae.files import check_parent, replacing, replacing_folder
 
 GAP = 2  # pixels between the images of a grid
 MIDDLE_GREY = 96  # the gap's value: seen against black ink and white paper alike
@@ -119,14 +119,6 @@ def check_ending(out, ending):
     if Path(out).suffix.lower() != ending or Path(out).is_dir():
         raise InputError(f"--out {out} must be a {ending} file")
     check_parent(out)
-
-
-def check_parent(out):
-    """InputError unless the folder that `out` goes to is one, or can be made."""
-    parents = Path(out).absolute().parents
-    nearest = next(folder for folder in parents if folder.exists())
-    if not nearest.is_dir():
-        raise InputError(f"--out {out}: {nearest} is not a folder")
 
 
 def sample_writer(out):

@@ -15,6 +15,13 @@ COMMANDS = [
     "traverse",
     "manifold",
     "animate",
+    "evaluate",
+    "compare",
+    "export",
+    "verify",
+    "benchmark",
+    "demo",
+    "web",
     "datasets",
     "doctor",
 ]

@@ -24,6 +24,7 @@ ROOMS = [
     "drawing",
     "evaluation",
     "export",
+    "web",
     "doctor",
     "commands",
     "cli",

@@ -53,6 +53,10 @@ class Likelihood:
             "kl": of_mean(self.kl).to_dict(),
             "negative_elbo": of_mean(self.negative_elbo).to_dict(),
             "bound": None if bound is None else of_mean(bound).to_dict(),
+            # What the bound is to be held against: the other ELBO is of all images.
+            "bound_elbo": None
+            if bound is None
+            else of_mean(self.negative_elbo[: len(bound)]).to_dict(),
             "bound_images": 0 if bound is None else len(bound),
             "importance_samples": self.importance_samples,
             "kl_per_dimension": self.kl_per_dimension.tolist(),

@@ -19,7 +19,7 @@ from keras_ganvae.training.tensorboard import write_evaluation
 log = logging.getLogger("keras_ganvae")
 
 SCHEMA = "keras-ganvae/evaluation"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 def evaluate(run: Run, settings=None, *, reference=None, progress=None) -> dict:

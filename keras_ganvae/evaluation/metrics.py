@@ -124,6 +124,12 @@ LIKELIHOOD = {
         "reconstruction", "nats per image", what="Equation (4), negated, summed over the pixels."
     ),
     "kl": Metric("KL", "nats per image", what="Equation (5), summed over the latent dimensions."),
+    "bound_elbo": Metric(
+        "negative ELBO, bound's images",
+        "nats per image",
+        better="lower",
+        what="The negative ELBO of the images that have a bound, to hold it against.",
+    ),
     "bound": Metric(
         "importance-weighted bound",
         "nats per image",

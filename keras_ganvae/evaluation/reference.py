@@ -81,6 +81,7 @@ class Reference:
             **({} if probabilities is None else classes.measure(probabilities, known, seed)),
             "sharpness": of_mean(pixels.sharpness(images)),
             "isolated_pixels": of_mean(pixels.isolated_pixels(images)),
+            "grey_share": of_mean(pixels.grey_share(images)),
         }
 
     def _memorisation(self, flat):

@@ -23,7 +23,7 @@ from keras_ganvae.export import (
     tflite,
 )
 from keras_ganvae.export.verify import measure, tolerance, verify
-from keras_ganvae.files import replacing_folder
+from keras_ganvae.files import check_new_folder, replacing_folder
 from keras_ganvae.models import latents
 
 FORMATS = (*VARIANTS, "sampler", SAVED_MODEL)
@@ -67,7 +67,7 @@ def export(
         raise InputError(
             f"unknown weights '{sampler_weights}'{nearest(sampler_weights, SAMPLER_WEIGHTS)}"
         )
-    check_out(out, overwrite)
+    check_new_folder(out, "bundle", [card.NAME], overwrite)
     run.check_finished()
     model, prior = run.model(), run.prior(prior)
     with replacing_folder(out) as folder:
@@ -95,21 +95,6 @@ def checked_formats(names) -> tuple:
     if set(names) <= {SAVED_MODEL}:
         raise InputError(f"--formats needs one of {', '.join(FORMATS[:-1])}")
     return names
-
-
-def check_out(out, overwrite):
-    """InputError where a bundle can't go: on a file, in a folder of other things, on a
-    bundle unless it may be replaced."""
-    images.check_parent(out)
-    if not out.exists():
-        return
-    if not out.is_dir():
-        raise InputError(f"--out {out} is a file")
-    if (out / card.NAME).exists():
-        if not overwrite:
-            raise InputError(f"--out {out} already holds a bundle; --overwrite replaces it")
-    elif any(out.iterdir()):
-        raise InputError(f"--out {out} is not empty and no bundle; choose another folder")
 
 
 def _write_models(folder, module, chosen, sampler_weights):

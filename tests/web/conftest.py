@@ -1,0 +1,59 @@
+"""A tiny bundle, a stand-in for the built app, and the site of both."""
+
+import json
+import shutil
+
+import pytest
+
+from keras_ganvae.export import card
+
+PAGE = """<!doctype html>
+<title>app</title>
+<link rel="manifest" href="manifest.webmanifest">
+<script src="app.js"></script>
+"""
+BUILT = {
+    "index.html": PAGE,
+    "app.js": "",
+    "app.css": "",
+    "sw.js": 'importScripts("precache.js");\n',
+    "wasm/runtime.wasm": "\0asm",
+}
+
+
+@pytest.fixture(scope="session")
+def bundle(tiny_bundle):
+    """The bundle `vae-synthetic` of a tiny VAE, which tests must not change."""
+    return tiny_bundle("vae")
+
+
+@pytest.fixture
+def named(bundle, tmp_path):
+    """`named(name)`: the same bundle under another name."""
+
+    def copy(name):
+        folder = shutil.copytree(bundle, tmp_path / f"named {name.replace('/', ' ')}")
+        path = folder / card.NAME
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"name": name}))
+        return folder
+
+    return copy
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory):
+    """A folder with the files of the built app that Python knows of."""
+    folder = tmp_path_factory.mktemp("built")
+    for name, text in BUILT.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text)
+    return folder
+
+
+@pytest.fixture
+def stand_in(built, monkeypatch):
+    """Sites of this process are made with the stand-in."""
+    from keras_ganvae.web import site
+
+    monkeypatch.setattr(site, "BUILT", built)
+    return built

@@ -1,0 +1,380 @@
+import http.client
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from keras_ganvae.commands import web
+from keras_ganvae.errors import InputError
+from keras_ganvae.web import server
+
+FILES = {
+    "index.html": b"<!doctype html>",
+    "app.js": b"1",
+    "app.css": b"",
+    "sw.js": b"2",
+    "precache.js": b"3",
+    "manifest.webmanifest": b"{}",
+    "wasm/runtime.wasm": b"\0asm",
+    "icons/icon-192.png": b"png",
+    "bundles/index.json": b"{}",
+    "bundles/a b ü/model.tflite": b"x" * 100_000,
+    "bundles/a b ü/golden.npz": b"npz",
+    "bundles/a b ü/README.md": b"#",
+    "LICENCES.txt": b"Apache",
+}
+TYPES = {
+    "/": "text/html; charset=utf-8",
+    "/index.html": "text/html; charset=utf-8",
+    "/app.js": "text/javascript; charset=utf-8",
+    "/app.css": "text/css; charset=utf-8",
+    "/manifest.webmanifest": "application/manifest+json",
+    "/wasm/runtime.wasm": "application/wasm",
+    "/icons/icon-192.png": "image/png",
+    "/bundles/index.json": "application/json",
+    "/bundles/a%20b%20%C3%BC/model.tflite": "application/octet-stream",
+    "/bundles/a%20b%20%C3%BC/golden.npz": "application/octet-stream",
+    "/bundles/a%20b%20%C3%BC/README.md": "text/markdown; charset=utf-8",
+    "/LICENCES.txt": "text/plain; charset=utf-8",
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("served") / "site"
+    for name, content in FILES.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    (folder.parent / "secret.txt").write_text("secret")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def port(folder):
+    """Of a server that runs as long as the tests of this module."""
+    with server.Server(folder, "127.0.0.1", 0) as serving:
+        thread = threading.Thread(target=serving.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield serving.port
+        serving.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def ask(port):
+    """`ask(method, path, headers, body)`: (status, headers, content)."""
+
+    def request(method, path, headers=None, body=None):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        try:
+            connection.request(method, path, body, headers or {})
+            answer = connection.getresponse()
+            return answer.status, answer.headers, answer.read()
+        finally:
+            connection.close()
+
+    return request
+
+
+@pytest.mark.parametrize("path", TYPES)
+def test_every_kind_of_file_has_its_type_and_the_headers(ask, path):
+    status, headers, content = ask("GET", path)
+    assert status == 200 and headers["Content-Type"] == TYPES[path]
+    name = path[1:].replace("%20", " ").replace("%C3%BC", "ü") or "index.html"
+    assert content == FILES[name] and headers["Content-Length"] == str(len(content))
+    assert headers["Cross-Origin-Opener-Policy"] == "same-origin"
+    assert headers["Cross-Origin-Embedder-Policy"] == "require-corp"
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Cache-Control"] == "no-cache"
+    policy = headers["Content-Security-Policy"].split("; ")
+    assert "default-src 'self'" in policy and "frame-ancestors 'none'" in policy
+    assert "unsafe-inline" not in headers["Content-Security-Policy"]
+
+
+def test_head_is_get_without_the_content(ask):
+    status, headers, content = ask("HEAD", "/app.js")
+    assert (status, headers["Content-Length"], content) == (200, "1", b"")
+    assert ask("HEAD", "/none")[0] == 404
+
+
+def test_a_query_is_ignored(ask):
+    assert ask("GET", "/index.html?source=pwa")[2] == FILES["index.html"]
+
+
+def test_a_copy_that_is_still_right_is_not_sent_again(ask):
+    tag = ask("GET", "/app.js")[1]["ETag"]
+    status, headers, content = ask("GET", "/app.js", {"If-None-Match": tag})
+    assert (status, headers["ETag"], content) == (304, tag, b"")
+    assert ask("GET", "/sw.js", {"If-None-Match": tag})[2] == FILES["sw.js"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/none",
+        "/icons",
+        "/icons/",
+        "/bundles/",
+        "/../secret.txt",
+        "/..%2fsecret.txt",
+        "/%2e%2e/secret.txt",
+        "/icons/../../secret.txt",
+        "/..%5csecret.txt",
+        "//etc/passwd",
+        "/%00",
+        "/index.html%00.js",
+        "/%ff",
+        "http://other/",
+    ],
+)
+def test_no_address_leads_out_and_no_folder_is_listed(ask, path):
+    status, headers, content = ask("GET", path)
+    assert status == 404 and b"secret" not in content and b"icon-192" not in content
+    assert headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"])
+def test_only_get_and_head(ask, method):
+    status, headers, content = ask(method, "/", body=b"x" * 1000 if method == "POST" else None)
+    assert (status, headers["Allow"], content) == (405, "GET, HEAD", b"")
+
+
+def test_what_is_no_http_is_refused_and_the_server_stays(port, ask):
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(b"\x16\x03\x01 what is this\r\n\r\n")
+        assert b"400" in connection.recv(1000)
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(b"GET /bundles/a%20b%20%C3%BC/model.tflite HTTP/1.1\r\n\r\n")
+    assert ask("GET", "/")[0] == 200
+
+
+def test_one_connection_serves_many(port):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        for path in ("/app.js", "/none", "/", "/icons/icon-192.png"):
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            assert answer.version == 11 and len(answer.read()) == int(
+                answer.headers["Content-Length"]
+            )
+    finally:
+        connection.close()
+
+
+def test_where_it_cannot_listen(folder, port):
+    with pytest.raises(InputError, match=f"port {port} is in use; choose another, or --port 0"):
+        server.Server(folder, "127.0.0.1", port)
+    with pytest.raises(InputError, match="can't listen on 192.0.2.77, port 0: "):
+        server.Server(folder, "192.0.2.77", 0)
+    with pytest.raises(InputError, match="can't listen on no-such-host.invalid"):
+        server.Server(folder, "no-such-host.invalid", 0)
+    with pytest.raises(InputError, match="can't listen on "):
+        server.Server(folder, "a" * 70 + ".example", 0)
+
+
+# Addresses
+
+
+def test_addresses_of_the_network_are_no_loopback(monkeypatch):
+    monkeypatch.setattr(server, "_towards_the_world", lambda: ["10.0.0.7"])
+    monkeypatch.setattr(server, "_of_interfaces", lambda: ["127.0.0.1", "172.17.0.1", "10.0.0.7"])
+    monkeypatch.setattr(server, "_of_its_name", lambda: ["127.0.1.1"])
+    assert server.lan_addresses() == ["10.0.0.7", "172.17.0.1"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for its interfaces")
+def test_linux_names_its_interfaces():
+    assert "127.0.0.1" in list(server._of_interfaces())
+
+
+def test_addresses_without_a_network(monkeypatch):
+    def fail(*_, **__):
+        raise OSError(101, "Network is unreachable")
+
+    monkeypatch.setattr(server.socket, "gethostbyname_ex", fail)
+    monkeypatch.setattr(server.socket.socket, "connect", fail)
+    monkeypatch.setattr(server, "_of_interfaces", list)
+    assert server.lan_addresses() == []
+    monkeypatch.setattr(server, "lan_addresses", list)
+    told = web._announcement("0.0.0.0", 8000)
+    assert "http://localhost:8000/" in told and "on no network" in told
+
+
+@pytest.mark.parametrize(
+    ("host", "address", "has_code"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:80/", False),
+        ("localhost", "http://localhost:80/", False),
+        ("::1", "http://[::1]:80/", False),
+        ("10.1.2.3", "http://10.1.2.3:80/", True),
+        ("laptop.local", "http://laptop.local:80/", True),
+    ],
+)
+def test_a_qr_code_is_for_other_devices(host, address, has_code):
+    told = web._announcement(host, 80)
+    assert address in told.splitlines()
+    assert ("█" in told) == has_code == ("https" in told)
+
+
+def test_a_qr_code_can_be_read_back():
+    lines = server.qr("http://10.0.0.7:8000/").splitlines()
+    # Two modules to a character: a light one is drawn. Around it four light ones are quiet.
+    rows = [[letter in "█▀" for letter in line] for line in lines]
+    lower = [[letter in "█▄" for letter in line] for line in lines]
+    modules = [row for pair in zip(rows, lower, strict=True) for row in pair]
+    finder = [row[4:11] for row in modules[4:11]]
+    dark = ["1111111", "1000001", "1011101", "1011101", "1011101", "1000001", "1111111"]
+    assert ["".join("01"[not light] for light in row) for row in finder] == dark
+    assert all(modules[0]) and all(row[0] for row in modules[:-1])
+
+
+def test_a_terminal_without_blocks_gets_no_code(monkeypatch):
+    class Latin:
+        encoding = "latin-1"
+
+    monkeypatch.setattr(sys, "stdout", Latin())
+    assert web._shown("█▀\n") == []
+
+
+# The command, as a person runs it
+
+LAUNCHER = """
+import sys
+from pathlib import Path
+from keras_ganvae import cli
+from keras_ganvae.web import site
+site.BUILT = Path(sys.argv[1])
+code = cli.main(sys.argv[2:])
+assert "tensorflow" not in sys.modules and "keras" not in sys.modules
+sys.exit(code)
+"""
+
+
+@pytest.fixture
+def demo(built, tmp_path):
+    """`demo(*arguments)`: the started command; what still runs at the end is killed."""
+    started = []
+
+    def start(*arguments):
+        # Temporary folders go to tmp_path, where the tests look for what is left.
+        process = subprocess.Popen(
+            [sys.executable, "-c", LAUNCHER, built, "demo", *map(str, arguments)],
+            cwd=Path(__file__).parents[2],
+            env={**os.environ, "TMPDIR": str(tmp_path), "PYTHONUTF8": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def _address_of(process):
+    line = process.stdout.readline()
+    assert line.startswith("http://"), process.communicate()
+    return line.strip()
+
+
+def _stop(process, ending=signal.SIGINT):
+    """Exit code, stdout from here on, stderr."""
+    process.send_signal(ending)
+    # communicate() would miss what readline() has buffered.
+    out, err = process.stdout.read(), process.stderr.read()
+    return process.wait(30), out, err
+
+
+def _get(port, path):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().read()
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_demo_serves_until_it_is_stopped_and_leaves_nothing(demo, bundle, tmp_path, ending):
+    process = demo(bundle, "--port", 0)
+    port = int(re.fullmatch(r"http://127\.0\.0\.1:(\d+)/", _address_of(process))[1])
+    assert (
+        _get(port, "/bundles/vae-synthetic/model.tflite") == (bundle / "model.tflite").read_bytes()
+    )
+    assert b'"vae-synthetic"' in _get(port, "/manifest.webmanifest")
+    assert len(list(tmp_path.iterdir())) == 1
+    assert _stop(process, ending) == (0, "Ctrl-C stops it.\n", "stopped\n")
+    assert not list(tmp_path.iterdir())
+
+
+def test_demo_for_a_network_prints_a_qr_code_and_what_http_lacks(demo, bundle):
+    process = demo(bundle, "--port", 0, "--host", "0.0.0.0")
+    port = int(re.fullmatch(r"http://localhost:(\d+)/", _address_of(process))[1])
+    assert b"self.VERSION" in _get(port, "/precache.js")
+    code, out, _ = _stop(process)
+    addresses = server.lan_addresses()
+    assert all(f"http://{each}:{port}/\n" in out for each in addresses)
+    if addresses:
+        assert server.qr(f"http://{addresses[0]}:{port}/") in out
+        assert "https" in out
+    assert code == 0 and max(len(line) for line in out.splitlines()) <= 80
+
+
+def test_a_port_in_use_is_said_in_one_line(demo, bundle, port, tmp_path):
+    process = demo(bundle, "--port", port)
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, out) == (2, "")
+    assert err == (
+        f"keras-ganvae: port {port} is in use; choose another, or --port 0 for any that is free\n"
+    )
+    assert not list(tmp_path.iterdir())
+
+
+def test_demo_explains_what_is_wrong_in_one_line(command, bundle, stand_in, tmp_path):
+    for arguments, reason in {
+        (): "BUNDLE",
+        (tmp_path / "none",): "there is no bundle",
+        (tmp_path,): "it has no model_card.json",
+        (bundle, "--port", 65536): "--port must be from 0 to 65535, not 65536",
+        (bundle, "--port", -1): "--port must be from 0 to 65535, not -1",
+        (bundle, "--port", "web"): "invalid int value: 'web'",
+        (bundle, "--host", "192.0.2.77", "--port", 0): "can't listen on 192.0.2.77",
+    }.items():
+        code, out, err = command("demo", *arguments)
+        assert (code, out) == (2, "") and err.count("\n") == 1 and reason in err, arguments
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+def test_open_calls_the_browser_with_the_address(command, bundle, stand_in, monkeypatch):
+    opened = threading.Event()
+    asked = []
+
+    def browser(address):
+        asked.append(address)
+        opened.set()
+
+    def serve(self):
+        assert opened.wait(30)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("webbrowser.open", browser)
+    monkeypatch.setattr(server.Server, "serve_forever", serve)
+    code, out, _ = command("demo", bundle, "--port", 0, "--host", "0.0.0.0", "--open")
+    assert code == 0 and asked == [out.splitlines()[0]]
+
+
+@pytest.mark.parametrize("name", ["demo", "web"])
+def test_help_imports_nothing_heavy(terminal, name):
+    done = terminal(name, "--help", python_options=("-X", "importtime"))
+    assert done.returncode == 0 and "BUNDLE" in done.stdout
+    imported = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines()}
+    assert not imported & {"tensorflow", "keras", "numpy", "PIL", "segno", "ai_edge_litert"}
