@@ -1,6 +1,7 @@
 """TensorFlow's converters kept quiet, and their errors made into ours."""
 
 import contextlib
+import errno
 import os
 import re
 import sys
@@ -15,6 +16,7 @@ def quietly(task: str):
 
     Raises:
         InputError: something inside failed; "can't TASK: " and the reason.
+        OSError: the disk is full.
     """
     try:
         with warnings.catch_warnings(), _silence(sys.stdout, 1), _silence(sys.stderr, 2):
@@ -23,6 +25,8 @@ def quietly(task: str):
     except InputError:
         raise
     except Exception as error:  # TensorFlow raises whatever its layers below do
+        if os.strerror(errno.ENOSPC) in str(error):
+            raise OSError(errno.ENOSPC, f"can't {task}") from error
         raise InputError(f"can't {task}: {_reason(error)}") from error
 
 

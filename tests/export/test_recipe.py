@@ -1,9 +1,11 @@
 """`export`, `verify` and `sample` of a bundle, from the command line."""
 
+import errno
 import shutil
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import keras_ganvae
 from keras_ganvae import drawing
@@ -84,6 +86,17 @@ def test_a_bundle_is_replaced_only_when_asked(bundles, run_of, tmp_path):
         recipe.export(run_of("gan"), out)
     recipe.export(run_of("gan"), out, formats=["float32"], overwrite=True)
     assert set(Bundle.open(out).variants) == {"float32"}
+
+
+def test_a_full_disk_says_so(run_of, tmp_path, monkeypatch):
+    def full(*arguments, **options):
+        raise tf.errors.InternalError(None, None, "/out/variables; No space left on device")
+
+    monkeypatch.setattr(tf.saved_model, "save", full)
+    with pytest.raises(OSError, match="can't write the SavedModel") as caught:
+        recipe.export(run_of("gan"), tmp_path / "new", formats=["float32"])
+    assert caught.value.errno == errno.ENOSPC
+    assert not list(tmp_path.iterdir())
 
 
 def test_nothing_is_left_of_an_export_that_fails(run_of, tmp_path, monkeypatch):
