@@ -123,6 +123,7 @@ def _model(contender, dataset):
                 "name": each.run.path.name,
                 "seed": each.run.config.seed,
                 "model_hash": each.result["model_hash"],
+                "contrast": each.result.get("contrast"),
                 "history": each.history,
                 "cost": each.result["cost"],
             }

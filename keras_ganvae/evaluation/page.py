@@ -511,7 +511,9 @@ def _cost_row(model):
 def _run(run):
     weights = run.get("model_hash")
     weights = f", {weights[:SHORT_HASH]}" if weights else ""
-    return tag("div", f"{run['name']} (seed {run['seed']}{weights})")
+    contrast = run.get("contrast")  # of a VAE's images; 1 leaves them as they are
+    contrast = f", contrast {contrast:g}" if contrast not in (None, 1) else ""
+    return tag("div", f"{run['name']} (seed {run['seed']}{weights}{contrast})")
 
 
 def _commands(results):

@@ -61,6 +61,8 @@ def _protocol(result):
         f"k {protocol['neighbours']}",
         f"seed {protocol['seed']}",
     ]
+    if result.get("contrast", 1) != 1:
+        parts.append(f"images at contrast {result['contrast']:g}")
     if "likelihood" in result:
         parts.append(
             f"bound: {protocol['importance_samples']:,} samples for each of"
