@@ -64,8 +64,10 @@ def nearest_distances(queries, reference):
     """
     queries, reference = _centred(queries, reference)
     nearest = np.empty(len(queries), int)
-    for block, squares in _squares(queries, reference):
-        nearest[block] = squares.argmin(axis=1)
+    # The query's own length is the same for all of a row, so it takes no part in the search.
+    half_lengths = np.einsum("md,md->m", reference, reference) / 2
+    for block in _blocks(queries, reference):
+        nearest[block] = (half_lengths - queries[block] @ reference.T).argmin(axis=1)
     return np.linalg.norm(queries - reference[nearest], axis=1)
 
 
@@ -88,11 +90,15 @@ def _radii(points, k):
 def _squares(queries, reference):
     """Squared distances, block by block of queries: (slice, float32 (block, M))."""
     lengths = np.einsum("nd,nd->n", reference, reference)
-    step = max(1, BLOCK // len(reference))
-    for start in range(0, len(queries), step):
-        block = slice(start, start + step)
+    for block in _blocks(queries, reference):
         squares = queries[block] @ reference.T
         squares *= -2
         squares += (queries[block] ** 2).sum(axis=1)[:, None]
         squares += lengths
         yield block, squares
+
+
+def _blocks(queries, reference):
+    """Slices of the queries whose distances to all of the reference are held at a time."""
+    step = max(1, BLOCK // len(reference))
+    return (slice(start, start + step) for start in range(0, len(queries), step))
