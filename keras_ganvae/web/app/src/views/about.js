@@ -1,0 +1,121 @@
+// What the model is, its files, and the check that this page computes what it should.
+import {element, textElement} from '../dom.js';
+import {check} from '../check.js';
+import * as cards from '../card.js';
+import {log} from '../runtime.js';
+
+const figure = (value) => (Number.isFinite(value) ? value.toExponential(1) : '–');
+
+export function createAbout(app) {
+  const [button, result, table] = ['check', 'check-result', 'check-table'].map(element);
+  let shownOf = null;
+  let running = false;
+
+  button.onclick = () => run();
+
+  async function run() {
+    if (running) return;
+    running = true;
+    button.disabled = true;
+    const rows = table.tBodies[0];
+    rows.replaceChildren();
+    element('check-scroll').hidden = false;
+    result.textContent = 'Checking…';
+    result.className = '';
+    const {bundle} = app;
+    // Somebody may have gone on to another model meanwhile.
+    const still = () => app.bundle === bundle;
+    try {
+      const found = await check(bundle, bundle.used.accelerator, (row) => {
+        if (still()) rows.append(tableRow(row));
+      });
+      if (!still()) return;
+      const failed = found.filter(({passed}) => passed === false).length;
+      result.textContent = failed
+        ? `${failed} of ${found.length} comparisons failed.`
+        : `All ${found.length} comparisons passed.`;
+      result.className = failed ? 'failed' : 'passed';
+    } catch (error) {
+      if (!still()) return;
+      result.textContent = `The check could not be made: ${error.message}`;
+      result.className = 'failed';
+    } finally {
+      button.disabled = false;
+      running = false;
+    }
+  }
+
+  function tableRow({file, signature, output, measured, passed, error}) {
+    const row = document.createElement('tr');
+    const verdict = {true: 'passed', false: 'failed', null: 'skipped'}[passed];
+    const last = error ? `${verdict}: ${error}` : verdict;
+    const what = output ? `${signature}: ${output}` : signature;
+    const cells = [last, what, figure(measured?.max_error), figure(measured?.mean_error)];
+    const head = textElement('th', file);
+    head.scope = 'row';
+    row.append(head, ...cells.map((text) => textElement('td', text)));
+    row.className = verdict;
+    return row;
+  }
+
+  function describe({card, folder, prior}) {
+    const {architecture, dataset, training, image, metrics} = card;
+    element('about-name').textContent = card.name;
+    element('about-summary').textContent = card.summary;
+    const kind = cards.isVariational(card)
+      ? 'a variational autoencoder'
+      : 'a generative adversarial network';
+    const facts = {
+      Network: `${architecture?.arch}, ${kind}`,
+      Parameters: architecture?.parameters?.toLocaleString('en'),
+      'Latent space': `${prior.size} dimensions, drawn from ${prior.name}`,
+      Images: image.shape.join(' × '),
+      'Trained on': dataset?.name,
+      'Training images': dataset?.images?.toLocaleString('en'),
+      Epochs: training?.epochs,
+      Licence: card.license,
+      ...flat(metrics),
+    };
+    element('about-facts').replaceChildren(
+      ...Object.entries(facts)
+        .filter(([, text]) => text)
+        .flatMap(([name, text]) => [textElement('dt', name), textElement('dd', text)]),
+    );
+    element('about-files').replaceChildren(
+      ...Object.entries(card.files)
+        .filter(([name]) => !name.includes('/'))
+        .map(([name, {bytes}]) => {
+          const item = document.createElement('li');
+          const link = textElement('a', name);
+          [link.href, link.download] = [`${folder}/${name}`, name];
+          item.append(link, ` ${cards.size(bytes)}`);
+          return item;
+        }),
+    );
+  }
+
+  return {
+    run,
+    async render() {
+      if (shownOf !== app.bundle) {
+        describe(app.bundle);
+        shownOf = app.bundle;
+        element('check-scroll').hidden = true;
+        result.textContent = '';
+      }
+      element('about-log').textContent = log.join('\n');
+    },
+    empty: () => true,
+  };
+}
+
+/** {"psnr": {"float32": 40}} -> {"psnr, float32": "40"} */
+function flat(metrics, before = '') {
+  return Object.fromEntries(
+    Object.entries(metrics ?? {}).flatMap(([name, value]) => {
+      const path = before ? `${before}, ${name}` : name;
+      if (value !== null && typeof value === 'object') return Object.entries(flat(value, path));
+      return [[path, typeof value === 'number' ? String(+value.toPrecision(4)) : String(value)]];
+    }),
+  );
+}

@@ -1,0 +1,1133 @@
+"""The web app in headless Chromium, on a site of tiny bundles."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_ganvae import drawing
+from keras_ganvae.export import bundle as bundles
+from keras_ganvae.export import card
+from keras_ganvae.web import site
+from keras_ganvae.web.server import Server
+
+pytestmark = pytest.mark.slow  # models are exported, and browsers started
+
+ROOT = Path(__file__).parents[2]
+VIEWS = ("samples", "sliders", "walk", "map", "draw", "about")
+SIZES = {
+    "phone": {"width": 390, "height": 844},
+    "desktop": {"width": 1280, "height": 800},
+    "small": {"width": 320, "height": 568},
+    "sideways": {"width": 844, "height": 390},
+}
+SOFTWARE_GPU = ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"]
+
+
+@pytest.fixture(scope="session")
+def app_is_built():
+    """The app, built from its sources as they are."""
+    for program in ("node", "npm", "bash"):
+        if shutil.which(program) is None:
+            pytest.skip(f"no {program} on this machine")
+    done = subprocess.run(
+        [ROOT / "scripts" / "build_web"], capture_output=True, text=True, timeout=600
+    )
+    if "Is npm's registry reachable?" in done.stderr:
+        pytest.skip("npm reaches no package registry")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="session")
+def colour(train_tiny, tmp_path_factory):
+    """The bundle of a tiny VAE of colour images of 32 by 32 pixels."""
+    from keras_ganvae.export import recipe
+
+    folder = tmp_path_factory.mktemp("colour")
+    rng = np.random.default_rng(0)
+    tones = rng.integers(0, 256, (200, 1, 1, 3))
+    stripes = np.linspace(0.2, 1, 32)[None, :, None, None]
+    images = np.broadcast_to(tones * stripes, (200, 32, 32, 3)).astype(np.uint8)
+    np.savez(folder / "images.npz", images=images)
+    run = train_tiny("vae", dataset=f"npz:{folder / 'images.npz'}")
+    return recipe.export(run, folder / "colour", formats=["float32", "sampler"])
+
+
+@pytest.fixture(scope="session")
+def lone(train_tiny, run_of, tmp_path_factory):
+    """Bundles of one file: `lone-int8` of one latent dimension, `lone-sampler` of float16."""
+    from keras_ganvae.export import recipe
+
+    folder = tmp_path_factory.mktemp("lone")
+    line = train_tiny("vae", latent_dim=1)
+    return [
+        recipe.export(line, folder / "lone-int8", formats=["int8"]),
+        recipe.export(
+            run_of("vae"), folder / "lone-sampler", formats=["sampler"], sampler_weights="float16"
+        ),
+    ]
+
+
+@pytest.fixture(scope="session")
+def shown(tiny_bundle, colour, lone):
+    """name -> path of the bundles in the site: a VAE, a GAN, one of colours, the lone ones."""
+    paths = [tiny_bundle("vae"), tiny_bundle("gan"), colour, *lone]
+    return {bundles.Bundle.open(path).name: path for path in paths}
+
+
+@pytest.fixture(scope="session")
+def site_folder(app_is_built, shown, tmp_path_factory):
+    return site.write(list(shown.values()), tmp_path_factory.mktemp("site") / "site")
+
+
+@pytest.fixture(scope="session")
+def start():
+    """`start(folder)`: the project's own server for a site; `.address`, `.stop()`."""
+    running = []
+
+    class Running:
+        def __init__(self, folder):
+            self.server = Server(folder, "127.0.0.1", 0)
+            self.address = f"http://127.0.0.1:{self.server.port}/"
+            threading.Thread(target=self.server.serve_forever, daemon=True).start()
+            running.append(self)
+
+        def stop(self):
+            self.server.shutdown()
+            self.server.server_close()
+            running.remove(self)
+
+    yield Running
+    for each in list(running):
+        each.stop()
+
+
+@pytest.fixture(scope="session")
+def address(start, site_folder):
+    return start(site_folder).address
+
+
+@pytest.fixture(scope="session")
+def artefacts(tmp_path_factory):
+    """Where screenshots stay."""
+    folder = os.environ.get("KERAS_GANVAE_ARTIFACTS")
+    if not folder:
+        return tmp_path_factory.mktemp("screenshots")
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    return Path(folder).resolve()
+
+
+# What the scripts below can use. Steps wait for what the page says of itself.
+TOOLS = """
+const {chromium} = require('playwright-core');
+const PATIENCE = 60000;
+
+const shows = (page, view) =>
+  page.waitForFunction((v) => document.body.dataset.view === v, view, {timeout: PATIENCE});
+
+const loaded = (page, text) =>
+  page.waitForFunction((t) => document.body.dataset.loaded === t, text, {timeout: PATIENCE});
+
+/** RGB of a canvas, row by row. */
+const pixels = (page, selector) => page.locator(selector).evaluate((canvas) => {
+  const {width, height} = canvas;
+  const copy = Object.assign(document.createElement('canvas'), {width, height});
+  const context = copy.getContext('2d', {willReadFrequently: true});
+  context.drawImage(canvas, 0, 0);
+  const {data} = context.getImageData(0, 0, width, height);
+  return {width, height, rgb: [...data].filter((_, i) => i % 4 !== 3)};
+});
+
+/** The canvas once it shows something else than `before`. */
+async function changed(page, selector, before) {
+  for (let i = 0; i < 600; i++) {
+    const now = await pixels(page, selector);
+    if (String(now.rgb) !== String(before.rgb)) return now;
+    await page.waitForTimeout(50);
+  }
+  throw new Error(`${selector} stays as it was`);
+}
+
+const tab = async (page, view) => {
+  await page.click(`#tab-${view}`);
+  await shows(page, view);
+};
+"""
+
+RUN = """
+(async () => {
+  const browser = await chromium.launch({executablePath: BROWSER, args: ['--no-sandbox', ...ARGS]});
+  const context = await browser.newContext(OPTIONS);
+  const page = await context.newPage();
+  const messages = [];
+  page.on('console', (message) => {
+    if (['error', 'warning'].includes(message.type())) messages.push(message.text());
+  });
+  page.on('pageerror', (error) => messages.push(String(error)));
+  try {
+    const result = await act(page, context, messages);
+    console.log(JSON.stringify({result, messages}));
+  } finally {
+    await browser.close();
+  }
+})().catch((error) => { console.error(error); process.exit(1); });
+"""
+
+
+@pytest.fixture
+def visit(run_node, node, browser, tmp_path):
+    """`visit(script, names, args, options)`: what `script` returns, as JSON.
+
+    The script is the body of `async (page, context, messages)`; `names` are constants of
+    it, `options` those of the browser's context. Nothing may complain on the console, but
+    for what `silent=False` tests look at.
+    """
+
+    def run(script, names=None, args=(), silent=True, **options):
+        constants = {"BROWSER": browser, "ARGS": list(args), "OPTIONS": options} | (names or {})
+        head = "".join(f"const {name} = {json.dumps(each)};\n" for name, each in constants.items())
+        act = f"const act = async (page, context, messages) => {{{script}}};\n"
+        seen = run_node(head + TOOLS + act + RUN, tmp_path, node)
+        if silent:
+            assert seen["messages"] == []
+            return seen.get("result")
+        return seen
+
+    return run
+
+
+def _image(seen):
+    """uint8 (H, W, 3)."""
+    return np.array(seen["rgb"]).reshape(seen["height"], seen["width"], 3)
+
+
+def _alike(seen, image, error=1):
+    """Is a canvas this uint8 image (H, W, C), to one grey level?"""
+    image = np.broadcast_to(image, (*image.shape[:2], 3)).astype(int)
+    return _image(seen).shape == image.shape and abs(_image(seen) - image).max() <= error
+
+
+def test_the_lock_names_no_registry():
+    lock = (site.BUILT.with_name("app") / "package-lock.json").read_text()
+    assert json.loads(lock)["packages"]["node_modules/@litertjs/core"]["integrity"]
+    assert "resolved" not in lock
+    assert "://" not in lock
+
+
+# Numbers
+
+
+@pytest.mark.parametrize("index", range(5), ids=["vae", "gan", "colour", "int8", "sampler"])
+def test_every_signature_gives_the_golden_numbers(visit, address, shown, index):
+    name = list(shown)[index]
+    rows = visit(
+        """
+        await page.goto(`${ADDRESS}#model=${NAME}&view=about`);
+        await shows(page, 'about');
+        await page.click('#check');
+        await page.waitForFunction(
+          () => /passed|failed|not be made/.test(document.querySelector('#check-result').innerText),
+          null, {timeout: PATIENCE});
+        return page.locator('#check-table tbody tr').evaluateAll(
+          (rows) => rows.map((row) => [...row.cells].map((cell) => cell.innerText)));
+        """,
+        {"ADDRESS": address, "NAME": name},
+    )
+    found = {(file, output): (verdict, float(most)) for file, verdict, output, most, _ in rows}
+    assert {verdict for verdict, _ in found.values()} == {"passed"}
+    opened = bundles.Bundle.open(shown[name])
+    expected = {
+        (file, signature)
+        for file, facts in opened.files.items()
+        for signature in facts.get("signatures", ())
+    } | {("this app", "seed")}
+    assert {(file, output.partition(":")[0]) for file, output in found} == expected
+    for (file, _), (_, most) in found.items():
+        if opened.files.get(file, {}).get("weights", "float32") == "float32":
+            assert most <= 1e-4
+
+
+def test_the_address_can_ask_for_the_check(visit, address):
+    text = visit(
+        """
+        await page.goto(`${ADDRESS}#check`);
+        const result = page.locator('#check-result', {hasText: 'passed'});
+        await result.waitFor({timeout: PATIENCE});
+        return result.innerText();
+        """,
+        {"ADDRESS": address},
+    )
+    assert text.startswith("All ")
+
+
+@pytest.mark.parametrize("index", [0, 1, 2], ids=["vae", "gan", "colour"])
+def test_a_seed_draws_what_python_draws(visit, address, shown, index):
+    name, path = list(shown.items())[index]
+    seen = visit(
+        """
+        await page.goto(`${ADDRESS}#model=${NAME}&variant=float32&count=16&seed=4294967290`);
+        await shows(page, 'samples');
+        const all = [];
+        for (let i = 1; i <= 16; i++) all.push(await pixels(page, `#grid :nth-child(${i}) canvas`));
+        return all;
+        """,
+        {"ADDRESS": address, "NAME": name},
+    )
+    expected = bundles.open_source(path).sample(16, 4294967290, variant="float32")
+    for canvas, image in zip(seen, expected, strict=True):
+        assert _alike(canvas, image)
+
+
+def test_seeds_are_chosen(visit, address):
+    first, again, other, refused, pressed = visit(
+        """
+        await page.goto(`${ADDRESS}#count=16&seed=5`);
+        await shows(page, 'samples');
+        const one = '#grid :nth-child(1) canvas';
+        const first = await pixels(page, one);
+        await page.click('#seed-next');
+        const second = await changed(page, one, first);
+        await page.click('#seed-previous');
+        const again = await changed(page, one, second);
+        await page.fill('#seed', '77');
+        await page.press('#seed', 'Enter');
+        const other = await changed(page, one, again);
+        await page.fill('#seed', '-3');
+        await page.press('#seed', 'Enter');
+        await page.locator('#notice', {hasText: 'whole number'}).waitFor();
+        const refused = await page.inputValue('#seed');
+        await page.click('#seed-random');
+        await changed(page, one, other);
+        return [first, again, other, refused, await page.inputValue('#seed')];
+        """,
+        {"ADDRESS": address},
+    )
+    assert first == again != other
+    assert refused == "77" != pressed
+
+
+def test_sliders_and_tabs_by_keyboard_alone(visit, address, shown):
+    found = visit(
+        """
+        await page.goto(`${ADDRESS}#variant=float32`);
+        await shows(page, 'samples');
+        await page.focus('#tab-samples');
+        await page.keyboard.press('ArrowRight');
+        await shows(page, 'sliders');
+        const focused = await page.evaluate(() => document.activeElement.id);
+        const before = await pixels(page, '#sliders-canvas');
+        for (let i = 0; i < 20; i++) {
+          await page.keyboard.press('Tab');
+          if (await page.evaluate(() => document.activeElement.type === 'range')) break;
+        }
+        const slider = () => page.evaluate(() => [
+          document.activeElement.value,
+          document.activeElement.closest('div').querySelector('output').innerText,
+          document.activeElement.labels[0].textContent]);
+        const [low] = await slider();
+        await page.keyboard.press('Home');
+        await page.keyboard.press('End');
+        const after = await changed(page, '#sliders-canvas', before);
+        const [high, output, label] = await slider();
+        await page.waitForFunction(() => location.hash.includes('edits='));
+        await page.click('#sliders-reset');
+        const reset = await changed(page, '#sliders-canvas', after);
+        await page.focus('#tab-sliders');
+        await page.keyboard.press('End');
+        await shows(page, 'about');
+        await page.keyboard.press('ArrowRight');
+        await shows(page, 'samples');
+        // The grid is one stop of the Tab key; arrows go on, Enter chooses.
+        await page.focus('#grid button');
+        await page.keyboard.press('ArrowDown');
+        await page.keyboard.press('ArrowRight');
+        await page.keyboard.press('Enter');
+        await shows(page, 'sliders');
+        const hint = await page.innerText('#sliders-hint');
+        return {focused, low, high, output, label, before, reset, hint};
+        """,
+        {"ADDRESS": address},
+    )
+    assert found["focused"] == "tab-sliders"
+    assert float(found["high"]) > float(found["low"])
+    assert f"{float(found['high']):.2f}" == found["output"]
+    assert found["label"].startswith("Dimension ")
+    assert found["before"] == found["reset"]
+    assert found["hint"].startswith("Sample 8 of seed 0.")
+
+
+def test_sliders_follow_and_frames_are_counted(visit, address):
+    rate = visit(
+        """
+        await page.goto(`${ADDRESS}#view=sliders`);
+        await shows(page, 'sliders');
+        const before = await pixels(page, '#sliders-canvas');
+        await page.evaluate(() => new Promise((resolve) => {
+          const slider = document.querySelector('#sliders input');
+          const [min, max] = [Number(slider.min), Number(slider.max)];
+          const read = document.querySelector('#fact-rate');
+          let i = 0;
+          const step = () => {
+            slider.value = min + (max - min) * (0.5 + 0.5 * Math.sin(i++ / 10));
+            slider.dispatchEvent(new Event('input', {bubbles: true}));
+            if (read.textContent) resolve();
+            else requestAnimationFrame(step);
+          };
+          step();
+        }));
+        await changed(page, '#sliders-canvas', before);
+        return page.innerText('#fact-rate');
+        """,
+        {"ADDRESS": address},
+    )
+    number, unit = rate.split()
+    assert int(number) > 0 and unit == "frames/s"
+
+
+@pytest.mark.parametrize("index", [0, 1], ids=["straight", "great circle"])
+def test_a_walk_is_pythons(visit, address, shown, index):
+    name, path = list(shown.items())[index]
+    places = [0, 0.25, 1]
+    seen = visit(
+        """
+        const all = [];
+        for (const at of PLACES) {
+          const walk = `model=${NAME}&variant=float32&view=walk&seed=3&walk=2&at=${at}`;
+          await page.goto(`${ADDRESS}#${walk}`);
+          await page.reload();
+          await shows(page, 'walk');
+          all.push(await pixels(page, '#walk-canvas'));
+        }
+        return all;
+        """,
+        {"ADDRESS": address, "NAME": name, "PLACES": places},
+    )
+    opened = bundles.Bundle.open(path)
+    walk = drawing.walks(opened.prior(), 8, 5, 3)[2, [0, 1, 4]]
+    expected = np.rint(bundles.decode(opened.model("float32"), walk) * 255)
+    for canvas, image in zip(seen, expected, strict=True):
+        assert _alike(canvas, image)
+
+
+def test_a_walk_plays_and_pauses(visit, address):
+    moved, stopped, still, scrubbed = visit(
+        """
+        await page.goto(`${ADDRESS}#view=walk`);
+        await shows(page, 'walk');
+        const at = () => page.inputValue('#walk-at').then(Number);
+        await page.click('#walk-play');
+        await page.waitForFunction(() => document.querySelector('#walk-at').value > 0);
+        const label = await page.innerText('#walk-play');
+        await page.click('#walk-play');
+        await page.waitForTimeout(100);
+        const stopped = await at();
+        await page.waitForTimeout(300);
+        const still = await at();
+        const before = await pixels(page, '#walk-canvas');
+        await page.focus('#walk-at');
+        await page.keyboard.press('End');
+        await changed(page, '#walk-canvas', before);
+        return [label, stopped, still, await at()];
+        """,
+        {"ADDRESS": address},
+    )
+    assert moved == "Pause"
+    assert 0 < stopped == still
+    assert scrubbed == 1
+
+
+def test_the_map_follows_finger_and_keys(visit, address):
+    found = visit(
+        """
+        await page.goto(`${ADDRESS}#view=map`);
+        await shows(page, 'map');
+        const overview = await pixels(page, '#map-overview');
+        const first = await pixels(page, '#map-canvas');
+        const box = await page.locator('#map').boundingBox();
+        const to = (x, y) => page.mouse.move(box.x + x * box.width, box.y + y * box.height);
+        await to(0.5, 0.5);
+        await page.mouse.down();
+        await to(0.9, 0.1);
+        const second = await changed(page, '#map-canvas', first);
+        await page.mouse.up();
+        const dragged = [await page.inputValue('#map-across'), await page.inputValue('#map-down')];
+        await page.focus('#map');
+        for (let i = 0; i < 12; i++) await page.keyboard.press('Shift+ArrowLeft');
+        await changed(page, '#map-canvas', second);
+        const keyed = await page.inputValue('#map-across');
+        const [width, colours] = [overview.width, new Set(overview.rgb).size];
+        return {width, colours, dragged: dragged.map(Number), keyed: Number(keyed)};
+        """,
+        {"ADDRESS": address},
+    )
+    assert found["width"] == 15 * 28
+    assert found["colours"] > 10
+    # The middles of the outermost pictures are the ends of the axes.
+    expected = [(0.9 * 15 - 0.5) / 14, (0.1 * 15 - 0.5) / 14]
+    np.testing.assert_allclose(found["dragged"], expected, atol=0.01)
+    assert found["keyed"] == 0
+
+
+def test_a_drawing_is_reconstructed(visit, address, shown):
+    found = visit(
+        """
+        await page.goto(`${ADDRESS}#view=draw`);
+        await shows(page, 'draw');
+        const empty = await page.isDisabled('#draw-edit');
+        const before = await pixels(page, '#draw-made');
+        const box = await page.locator('#pad').boundingBox();
+        const to = (x, y) => page.mouse.move(box.x + x * box.width, box.y + y * box.height);
+        await to(0.3, 0.2);
+        await page.mouse.down();
+        await to(0.7, 0.2);
+        await to(0.45, 0.8);
+        await page.mouse.up();
+        const made = await changed(page, '#draw-made', before);
+        await page.waitForTimeout(300);
+        const seen = await pixels(page, '#draw-seen');
+        const last = await pixels(page, '#draw-made');
+        await page.click('#draw-edit');
+        await shows(page, 'sliders');
+        const edited = await pixels(page, '#sliders-canvas');
+        const hint = await page.innerText('#sliders-hint');
+        await tab(page, 'draw');
+        await page.click('#pad-undo');
+        const undone = await changed(page, '#draw-made', last);
+        await page.click('#pad-sample');
+        await changed(page, '#draw-made', undone);
+        await page.click('#pad-clear');
+        await page.waitForFunction(() => document.querySelector('#draw-edit').disabled);
+        return {empty, seen, last, edited, hint};
+        """,
+        {"ADDRESS": address},
+    )
+    assert found["empty"]
+    path = next(iter(shown.values()))
+    model = bundles.Bundle.open(path).model("sampler")
+    image = _image(found["seen"])[None, ..., :1].astype(np.float32) / 255
+    assert image.max() > 0.9
+    # The page has the drawing's own values, the test what 8 bits keep of them.
+    made = np.rint(model.run("reconstruct", image=image)["reconstruction"][0] * 255)
+    assert _alike(found["last"], made, error=3)
+    assert _alike(found["edited"], made, error=3)
+    assert found["hint"].startswith("Your drawing.")
+
+
+def test_a_gan_says_that_it_can_not_look(visit, address, shown):
+    text, pad = visit(
+        """
+        await page.goto(`${ADDRESS}#model=${NAME}&view=draw`);
+        await shows(page, 'draw');
+        return [await page.innerText('#draw-none'), await page.isVisible('#pad')];
+        """,
+        {"ADDRESS": address, "NAME": list(shown)[1]},
+    )
+    assert "is a GAN: it only draws" in text
+    assert not pad
+
+
+def test_a_bundle_of_one_file_does_what_it_can(visit, address, shown):
+    found = visit(
+        """
+        const found = {};
+        for (const name of ['lone-int8', 'lone-sampler']) {
+          await page.goto(`${ADDRESS}#model=${name}&count=16`);
+          await shows(page, 'samples');
+          await page.waitForFunction((n) => document.body.dataset.loaded?.startsWith(n), name);
+          await page.waitForTimeout(500);
+          const first = await pixels(page, '#grid :nth-child(1) canvas');
+          const said = {};
+          for (const view of ['sliders', 'map', 'walk', 'draw']) {
+            await tab(page, view);
+            const notes = {map: '#map-none', draw: '#draw-none'}[view];
+            if (notes && await page.isVisible(notes)) said[view] = await page.innerText(notes);
+          }
+          const sliders = await page.locator('#sliders input').count();
+          found[name] = {first, said, sliders, save: await page.isVisible('#save')};
+        }
+        return found;
+        """,
+        {"ADDRESS": address},
+    )
+    for name, variant in (("lone-int8", "int8"), ("lone-sampler", "sampler")):
+        (image,) = bundles.open_source(shown[name]).sample(1, 0, variant=variant)
+        assert _alike(found[name]["first"], image, error=2)
+    line, sampler = found["lone-int8"], found["lone-sampler"]
+    assert "one dimension only" in line["said"]["map"]
+    assert "without its encoder" in line["said"]["draw"]
+    assert (line["sliders"], line["save"]) == (1, False)
+    assert (sampler["said"], sampler["sliders"]) == ({}, 4)
+
+
+# Models
+
+
+def test_models_and_variants_are_switched(visit, address, shown):
+    vae, gan, colour, *_ = shown
+    found = visit(
+        """
+        await page.goto(`${ADDRESS}#count=16&view=samples`);
+        await shows(page, 'samples');
+        const start = await page.evaluate(() => document.body.dataset.loaded);
+        const facts = {};
+        const one = '#grid :nth-child(1) canvas';
+        const drawn = {};
+        for (const variant of ['float32', 'float16', 'dynamic_int8', 'int8']) {
+          await page.selectOption('#variant', variant);
+          await loaded(page, `${VAE} ${variant} wasm`);
+          await page.waitForFunction(() => document.body.dataset.view);
+          await page.waitForTimeout(200);
+          facts[variant] = [await page.innerText('#fact-size'), await page.innerText('#fact-time')];
+          drawn[variant] = (await pixels(page, one)).rgb;
+        }
+        const before = await pixels(page, one);
+        await page.selectOption('#model', GAN);
+        await changed(page, one, before);
+        const options = await page.locator('#model option').allInnerTexts();
+        await page.selectOption('#model', COLOUR);
+        await page.waitForFunction(() => document.querySelector('#grid canvas').width === 32);
+        return {start, facts, drawn, options, title: await page.title()};
+        """,
+        {"ADDRESS": address, "VAE": vae, "GAN": gan, "COLOUR": colour},
+    )
+    files = bundles.Bundle.open(shown[vae]).files
+    assert found["start"] == f"{vae} float16 wasm"  # what its card recommends
+    for variant, (size, time) in found["facts"].items():
+        (expected,) = (each["bytes"] for each in files.values() if each.get("variant") == variant)
+        assert size == f"{expected / 1e3:.0f} kB" if expected < 1e6 else f"{expected / 1e6:.1f} MB"
+        assert float(time.removesuffix(" ms an image")) >= 0
+    assert found["options"] == list(shown)
+    assert found["title"].startswith(colour)
+    reference = np.array(found["drawn"].pop("float32"))
+    for pixels in found["drawn"].values():
+        assert abs(np.array(pixels) - reference).mean() < 5
+
+
+def test_a_link_restores_everything(visit, address, shown):
+    vae, gan, *_ = shown
+    found = visit(
+        """
+        await page.goto(ADDRESS);
+        await shows(page, 'samples');
+        await page.selectOption('#model', GAN);
+        await loaded(page, `${GAN} float16 wasm`);
+        await page.selectOption('#variant', 'float32');
+        await loaded(page, `${GAN} float32 wasm`);
+        await page.fill('#seed', '11');
+        await page.press('#seed', 'Enter');
+        await page.click('#grid :nth-child(5)');
+        await shows(page, 'sliders');
+        const before = await pixels(page, '#sliders-canvas');
+        await page.locator('#sliders input').first().press('Home');
+        await changed(page, '#sliders-canvas', before);
+        await page.waitForFunction(() => location.hash.includes('edits='));
+        const first = await pixels(page, '#sliders-canvas');
+        const other = await context.newPage();
+        await other.goto(page.url());
+        await shows(other, 'sliders');
+        const second = await pixels(other, '#sliders-canvas');
+        // In an open page, too.
+        await page.evaluate(() => (location.hash = '#view=walk&seed=2'));
+        await shows(page, 'walk');
+        await loaded(page, `${VAE} float16 wasm`);
+        await other.click('#sliders-reset');
+        return {
+          first, second, before,
+          reset: await changed(other, '#sliders-canvas', second), address: other.url(),
+          title: await page.title(),
+        };
+        """,
+        {"ADDRESS": address, "VAE": vae, "GAN": gan},
+    )
+    assert found["first"] == found["second"]
+    assert found["before"] == found["reset"]
+    assert "seed=11" in found["address"]
+    assert found["title"].startswith(vae)
+
+
+def test_pictures_are_saved(visit, address, shown, tmp_path):
+    visit(
+        """
+        await page.goto(`${ADDRESS}#count=16&seed=2&variant=float32`);
+        await shows(page, 'samples');
+        const [download] = await Promise.all([page.waitForEvent('download'), page.click('#save')]);
+        await download.saveAs('saved.png');
+        return download.suggestedFilename();
+        """,
+        {"ADDRESS": address},
+    )
+    from keras_ganvae import images
+
+    expected = bundles.open_source(next(iter(shown.values()))).sample(16, 2, variant="float32")
+    grid = images.grid(expected)
+    factor = round(560 / grid.shape[0])
+    with Image.open(tmp_path / "saved.png") as image:
+        pixels = np.asarray(image.convert("L")).astype(int)
+    assert abs(pixels[::factor, ::factor] - grid[..., 0]).max() <= 1
+
+
+def test_pictures_are_shared_where_there_is_a_share_sheet(visit, address, shown):
+    found = visit(
+        """
+        const hidden = async () => {
+          await page.goto(`${ADDRESS}#view=sliders`);
+          await page.reload();
+          await shows(page, 'sliders');
+          return page.isHidden('#share');
+        };
+        await page.addInitScript(() => {
+          navigator.canShare = undefined;
+        });
+        const without = await hidden();
+        await page.addInitScript(() => {
+          navigator.canShare = ({files}) => files.every(({type}) => type === 'image/png');
+          navigator.share = async ({files: [file], title}) => {
+            const bitmap = await createImageBitmap(file);
+            window.shared = [file.name, file.type, title, bitmap.width, bitmap.height];
+          };
+        });
+        const with_ = await hidden();
+        await page.click('#share');
+        await page.waitForFunction(() => window.shared);
+        return [without, with_, ...await page.evaluate(() => window.shared)];
+        """,
+        {"ADDRESS": address},
+    )
+    name = next(iter(shown))
+    title = f"{name} \N{EN DASH} keras-ganvae"
+    assert found == [True, False, f"{name}-sliders.png", "image/png", title, 560, 560]
+
+
+def test_the_link_is_copied(visit, address):
+    copied, told = visit(
+        """
+        await context.grantPermissions(['clipboard-read', 'clipboard-write']);
+        await page.goto(`${ADDRESS}#view=walk&walk=3`);
+        await shows(page, 'walk');
+        await page.focus('#walk-at');
+        await page.keyboard.press('End');
+        await page.click('#copy');
+        await page.locator('#status', {hasText: 'copied'}).waitFor();
+        return [await page.evaluate(() => navigator.clipboard.readText()), page.url()];
+        """,
+        {"ADDRESS": address},
+    )
+    assert copied == told
+    assert copied.partition("#")[2].split("&")[1:] == ["view=walk", "walk=3", "at=1"]
+
+
+# Where it runs
+
+
+def test_it_can_be_installed(visit, address):
+    errors, manifest = visit(
+        """
+        const {mkdtempSync} = require('fs');
+        const own = await chromium.launchPersistentContext(mkdtempSync('profile-'), {
+          executablePath: BROWSER, args: ['--no-sandbox']});
+        try {
+          const [first] = own.pages();
+          await first.goto(ADDRESS);
+          await first.waitForFunction(() => document.body.dataset.offline === 'ready', null,
+                                      {timeout: PATIENCE});
+          const session = await own.newCDPSession(first);
+          const {installabilityErrors} = await session.send('Page.getInstallabilityErrors');
+          const {errors} = await session.send('Page.getAppManifest');
+          return [installabilityErrors, errors];
+        } finally {
+          await own.close();
+        }
+        """,
+        {"ADDRESS": address},
+    )
+    assert errors == manifest == []
+
+
+def test_it_works_without_its_server(visit, site_folder, shown):
+    serve = (
+        "import sys; from keras_ganvae.web.server import Server;"
+        "server = Server(sys.argv[1], '127.0.0.1', 0);"
+        "print(server.port, flush=True); server.serve_forever()"
+    )
+    command = [sys.executable, "-c", serve, str(site_folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        port = int(server.stdout.readline())
+        found = visit(
+            """
+            await page.goto(`http://127.0.0.1:${PORT}/#count=16`);
+            await shows(page, 'samples');
+            await page.waitForFunction(() => document.body.dataset.offline === 'ready', null,
+                                       {timeout: PATIENCE});
+            const before = await pixels(page, '#grid :nth-child(1) canvas');
+            process.kill(SERVER);
+            await page.reload();
+            await shows(page, 'samples');
+            const after = await pixels(page, '#grid :nth-child(1) canvas');
+            await page.selectOption('#model', GAN); // never asked for before
+            await loaded(page, `${GAN} float16 wasm`);
+            await tab(page, 'about');
+            await page.click('#check');
+            await page.locator('#check-result', {hasText: 'passed'}).waitFor({timeout: PATIENCE});
+            return {before, after, kept: await page.evaluate(() => caches.keys())};
+            """,
+            {"PORT": port, "SERVER": server.pid, "GAN": list(shown)[1]},
+        )
+    assert server.returncode == -signal.SIGTERM
+    assert found["before"] == found["after"]
+    (version,) = re.findall('VERSION = "(.*)"', (site_folder / "precache.js").read_text())
+    assert [name.split()[-1] for name in found["kept"]] == [version]
+
+
+def test_an_update_waits_for_a_reload(visit, serve, site_folder, tmp_path):
+    folder = shutil.copytree(site_folder, tmp_path / "site")
+    found = visit(
+        """
+        const {readFileSync, utimesSync, writeFileSync} = require('fs');
+        const edit = (name, change) => {
+          const path = `${FOLDER}/${name}`;
+          writeFileSync(path, change(readFileSync(path, 'utf8')));
+          utimesSync(path, new Date(), new Date(Date.now() + 10000)); // HTTP's dates are seconds
+        };
+        await page.goto(ADDRESS);
+        await shows(page, 'samples');
+        await page.waitForFunction(() => document.body.dataset.offline === 'ready', null,
+                                   {timeout: PATIENCE});
+        edit('app.css', (text) => text + 'h1{letter-spacing:3px}');
+        edit('precache.js', (text) => text.replace(/VERSION = "./, 'VERSION = "x'));
+        await page.reload();
+        await page.locator('#update', {hasText: 'new version'}).waitFor({timeout: PATIENCE});
+        const spacing = () =>
+          page.evaluate(() => getComputedStyle(document.querySelector('h1')).letterSpacing);
+        const before = await spacing();
+        const names = await page.evaluate(() => caches.keys());
+        await Promise.all([page.waitForEvent('load'), page.click('#update-reload')]);
+        await shows(page, 'samples');
+        await page.waitForFunction(async () => (await caches.keys()).length === 1);
+        return {before, after: await spacing(), names: names.length};
+        """,
+        {"ADDRESS": serve(folder), "FOLDER": str(folder)},
+        viewport=SIZES["desktop"],
+    )
+    assert found["before"] != "3px"
+    assert found["after"] == "3px"
+    assert found["names"] == 2
+
+
+def test_any_static_host_will_do(visit, serve, site_folder, tmp_path):
+    """In a folder of a server that sends no headers."""
+    (tmp_path / "host").mkdir()
+    (tmp_path / "host" / "some where").symlink_to(site_folder)
+    isolated, address = visit(
+        """
+        await page.goto(`${ADDRESS}some%20where/#view=draw`);
+        await shows(page, 'draw');
+        await page.waitForFunction(() => document.body.dataset.offline === 'ready', null,
+                                   {timeout: PATIENCE});
+        return page.evaluate(() => [crossOriginIsolated, location.pathname]);
+        """,
+        {"ADDRESS": serve(tmp_path / "host")},
+    )
+    assert not isolated
+    assert address == "/some%20where/"
+
+
+def test_a_phone_without_https_draws_too(visit, start, site_folder, shown):
+    """Browsers give such a page no worker, no hashes and no clipboard."""
+    port = start(site_folder).server.port
+    seen = visit(
+        """
+        await page.goto(`http://phone.test:${PORT}/#count=16&seed=4&variant=float32`);
+        await shows(page, 'samples');
+        const secure = await page.evaluate(() => isSecureContext);
+        const first = await pixels(page, '#grid :nth-child(1) canvas');
+        await page.click('#copy');
+        await page.locator('#notice', {hasText: 'address bar'}).waitFor();
+        await tab(page, 'about');
+        return {secure, first, offline: await page.innerText('#about-app')};
+        """,
+        {"PORT": port},
+        args=["--host-resolver-rules=MAP phone.test 127.0.0.1"],
+        silent=False,
+    )
+    # Chromium says on its console what it leaves out of an insecure page.
+    assert all("Cross-Origin-Opener-Policy" in each for each in seen["messages"])
+    seen = seen["result"]
+    assert not seen["secure"]
+    assert "needs a connection" in seen["offline"]
+    (image,) = bundles.open_source(next(iter(shown.values()))).sample(1, 4, variant="float32")
+    assert _alike(seen["first"], image)
+
+
+def test_the_graphics_processor_draws_the_same(visit, address, shown):
+    """With a graphics processor made of software."""
+    seen = visit(
+        """
+        await page.goto(`${ADDRESS}#count=16&seed=9&variant=float32&accelerator=webgpu`);
+        await shows(page, 'samples');
+        const all = [];
+        for (let i = 1; i <= 16; i++) all.push(await pixels(page, `#grid :nth-child(${i}) canvas`));
+        return {
+          all,
+          runs: await page.innerText('#fact-accelerator'),
+          notice: await page.textContent('#notice p'),
+        };
+        """,
+        {"ADDRESS": address},
+        args=SOFTWARE_GPU,
+    )
+    if "no graphics adapter" in seen["notice"]:
+        pytest.skip("this Chromium has no software WebGPU")
+    assert (seen["runs"], seen["notice"]) == ("GPU", "")
+    expected = bundles.open_source(next(iter(shown.values()))).sample(16, 9, variant="float32")
+    for canvas, image in zip(seen["all"], expected, strict=True):
+        assert _alike(canvas, image)
+
+
+def test_without_a_graphics_processor_it_says_so_and_goes_on(visit, address):
+    seen = visit(
+        """
+        await page.addInitScript(() => {
+          Object.defineProperty(Navigator.prototype, 'gpu', {
+            configurable: true, get: () => ({requestAdapter: async () => null})});
+        });
+        await page.goto(ADDRESS);
+        await shows(page, 'samples');
+        await page.selectOption('#accelerator', 'webgpu');
+        await page.locator('#notice', {hasText: 'graphics'}).waitFor({timeout: PATIENCE});
+        return [await page.textContent('#notice p'), await page.inputValue('#accelerator'),
+                await page.isVisible('#grid canvas')];
+        """,
+        {"ADDRESS": address},
+    )
+    assert seen == [
+        "The graphics processor can't be used: this browser found no graphics adapter."
+        " Running on the CPU.",
+        "wasm",
+        True,
+    ]
+
+
+# What goes wrong is said
+
+
+@pytest.mark.parametrize(
+    ("what", "reason"),
+    [
+        ("no WebAssembly", "this browser has no WebAssembly"),
+        ("no runtime", "can not start"),
+        ("no list", "bundles/index.json is missing (404)"),
+        ("no card", "model_card.json is missing (404)"),
+        ("card is no JSON", "model_card.json is damaged"),
+        ("another schema", "its card is of version 7; this app reads version 1"),
+        ("unknown signatures", "this app draws with the signature decode; it has generate"),
+        ("no model", "model_float16.tflite is missing (404)"),
+        ("short model", "model_float16.tflite is damaged: it has 3 bytes instead of"),
+        ("altered model", "model_float16.tflite is damaged: it is not the file of its card"),
+        ("no model at all", "model_float16.tflite can't be run"),
+    ],
+)
+def test_problems_are_shown(visit, start, site_folder, shown, tmp_path, what, reason):
+    folder = shutil.copytree(site_folder, tmp_path / "site")
+    bundle = folder / "bundles" / next(iter(shown))
+    model = bundle / "model_float16.tflite"
+    record = json.loads((bundle / card.NAME).read_text())
+    noise = b"\0" * record["files"][model.name]["bytes"]
+    if what == "no runtime":
+        next((folder / "wasm").glob("*.js")).unlink()
+    elif what == "no list":
+        (folder / "bundles" / "index.json").unlink()
+    elif what == "no card":
+        (bundle / card.NAME).unlink()
+    elif what == "card is no JSON":
+        (bundle / card.NAME).write_text("{")
+    elif what == "another schema":
+        (bundle / card.NAME).write_text(json.dumps(record | {"schema_version": 7}))
+    elif what == "unknown signatures":
+        for facts in record["files"].values():
+            facts["signatures"] = ["generate"]
+        record["signatures"] = {"generate": {}}
+        (bundle / card.NAME).write_text(json.dumps(record))
+    elif what == "no model":
+        model.unlink()
+    elif what == "short model":
+        model.write_bytes(b"abc")
+    elif what == "altered model":
+        model.write_bytes(noise)
+    elif what == "no model at all":
+        model.write_bytes(noise)
+        del record["files"][model.name]["sha256"]
+        (bundle / card.NAME).write_text(json.dumps(record))
+    seen = visit(
+        """
+        if (WHAT === 'no WebAssembly') await page.addInitScript(() => delete window.WebAssembly);
+        await page.goto(ADDRESS);
+        const problem = page.locator('#problem');
+        await problem.waitFor({timeout: PATIENCE});
+        const text = await problem.innerText();
+        // Another model may still work.
+        let other = null;
+        if (await page.isVisible('#model')) {
+          await page.selectOption('#model', GAN);
+          await shows(page, 'samples');
+          other = await page.isVisible('#problem');
+        }
+        return {text, other, status: await page.innerText('#status')};
+        """,
+        {"ADDRESS": start(folder).address, "WHAT": what, "GAN": list(shown)[1]},
+        silent=False,
+        serviceWorkers="block",
+    )["result"]
+    assert reason in seen["text"]
+    assert seen["status"] == ""
+    app_works = what not in ("no WebAssembly", "no runtime", "no list")
+    assert seen["other"] == (False if app_works else None)
+
+
+def test_without_javascript_it_says_so(visit, address):
+    text = visit(
+        "await page.goto(ADDRESS); return page.innerText('body');",
+        {"ADDRESS": address},
+        javaScriptEnabled=False,
+    )
+    assert "needs JavaScript" in text
+
+
+# For everybody
+
+
+# Of what is visible: controls without a name, targets under 44 pixels, text under 4.5:1 (3:1 if
+# large), what sticks out to the right, ids that are used twice.
+AUDIT = """
+() => {
+  const faults = [];
+  const visible = (e) => e.checkVisibility({visibilityProperty: true}) && !e.closest('.heard');
+  const say = (e, what) => faults.push(`${what}: ${e.outerHTML.slice(0, 80)}`);
+  const controls = 'button, select, input, a[href], summary, [role=application]';
+  for (const e of [...document.querySelectorAll(controls)].filter(visible)) {
+    const name = e.ariaLabel || e.labels?.[0]?.textContent.trim() || e.textContent.trim();
+    if (!name) say(e, 'no name');
+    const {width, height} = e.getBoundingClientRect();
+    if (Math.min(width, height) < 43.5) say(e, `target ${width} by ${height}`);
+  }
+  const parse = (colour) => colour.match(/[\\d.]+/g).map(Number);
+  const luminance = ([r, g, b]) => [r, g, b]
+    .map((v) => v / 255)
+    .map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+  const background = (e) => {
+    for (; e; e = e.parentElement) {
+      const colour = parse(getComputedStyle(e).backgroundColor);
+      if (colour.length === 3 || colour[3] > 0) return colour;
+    }
+    return [255, 255, 255];
+  };
+  for (const e of [...document.querySelectorAll('body *')].filter(visible)) {
+    const own = [...e.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim());
+    if (!own || e.disabled || e.closest('canvas')) continue;
+    const style = getComputedStyle(e);
+    const [a, b] = [luminance(parse(style.color)), luminance(background(e))];
+    const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    if (contrast < (parseFloat(style.fontSize) >= 24 ? 3 : 4.5)) say(e, `contrast ${contrast}`);
+  }
+  if (document.documentElement.scrollWidth > innerWidth) faults.push('scrolls sideways');
+  const ids = [...document.querySelectorAll('[id]')].map((e) => e.id);
+  if (new Set(ids).size < ids.length) faults.push('an id is used twice');
+  for (const name of ['aria-controls', 'aria-labelledby', 'aria-describedby']) {
+    for (const e of document.querySelectorAll(`[${name}]`)) {
+      const id = e.getAttribute(name);
+      if (!document.getElementById(id)) faults.push(`${name}=${id} leads nowhere`);
+    }
+  }
+  if (!document.documentElement.lang) faults.push('no language');
+  return faults;
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("size", "scheme"),
+    [
+        ("phone", "light"),
+        ("phone", "dark"),
+        ("desktop", "light"),
+        ("desktop", "dark"),
+        ("small", "light"),
+        ("sideways", "dark"),
+    ],
+)
+def test_every_view_is_accessible(visit, address, artefacts, size, scheme):
+    prefix = f"{size}-{scheme}"
+    faults = visit(
+        """
+        await page.goto(`${ADDRESS}#seed=1&count=64`);
+        const faults = {};
+        for (const view of VIEWS) {
+          await page.waitForSelector(`#tab-${view}`, {timeout: PATIENCE});
+          await tab(page, view);
+          if (view === 'about') {
+            await page.click('#check');
+            await page.locator('#check-result', {hasText: 'passed'}).waitFor({timeout: PATIENCE});
+          }
+          await page.screenshot({path: `${FOLDER}/${PREFIX}-${view}.png`});
+          faults[view] = await page.evaluate(AUDIT);
+          const selected = await page.locator('[role=tab][aria-selected=true]').count();
+          const panels = await page.locator('[role=tabpanel]:visible').count();
+          if (selected !== 1 || panels !== 1) faults[view].push('not one tab and one panel');
+        }
+        return faults;
+        """.replace("AUDIT", AUDIT),
+        {"ADDRESS": address, "VIEWS": VIEWS, "FOLDER": str(artefacts), "PREFIX": prefix},
+        viewport=SIZES[size],
+        colorScheme=scheme,
+        hasTouch=size != "desktop",
+    )
+    assert faults == {view: [] for view in VIEWS}
+    assert (artefacts / f"{prefix}-map.png").stat().st_size > 10_000
+
+
+def test_focus_is_seen(visit, address):
+    outlines = visit(
+        """
+        await page.goto(ADDRESS);
+        await shows(page, 'samples');
+        const outlines = [];
+        for (let i = 0; i < 12; i++) {
+          await page.keyboard.press('Tab');
+          outlines.push(await page.evaluate(() => {
+            const {outlineStyle, outlineWidth} = getComputedStyle(document.activeElement);
+            return [document.activeElement.id, outlineStyle, outlineWidth];
+          }));
+        }
+        return outlines;
+        """,
+        {"ADDRESS": address},
+    )
+    assert all(outline[1:] == ["solid", "3px"] for outline in outlines if outline[0])
+
+
+def test_a_finger_draws(visit, address):
+    changed = visit(
+        """
+        await page.goto(`${ADDRESS}#view=draw`);
+        await shows(page, 'draw');
+        const before = await pixels(page, '#draw-made');
+        const box = await page.locator('#pad').boundingBox();
+        await page.touchscreen.tap(box.x + box.width / 2, box.y + box.height / 2);
+        const after = await changed(page, '#draw-made', before);
+        return String(after.rgb) !== String(before.rgb);
+        """,
+        {"ADDRESS": address},
+        viewport=SIZES["phone"],
+        hasTouch=True,
+        isMobile=True,
+    )
+    assert changed
