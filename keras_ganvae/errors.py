@@ -25,3 +25,8 @@ class Interrupted(UserError):
     """A signal asked the training to stop; its state is saved."""
 
     exit_code = 130
+
+
+def first_line(error) -> str:
+    """Of what an exception says; its name if it says nothing."""
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,6 +1,7 @@
 """Writing files so that a death at any moment leaves the old file or the new one, whole."""
 
 import contextlib
+import hashlib
 import json
 import os
 import shutil
@@ -19,7 +20,9 @@ def replacing(path):
     The file is synced before it is renamed. On an error it is removed and `path` stays
     as it was.
     """
-    path = Path(path)
+    path = Path(path).resolve()  # what a link leads to is replaced, not the link
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path} is no file that could be replaced")
     path.parent.mkdir(parents=True, exist_ok=True)
     # Keeping the ending lets writers that choose a format by it do so.
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=UNFINISHED, suffix=path.name)
@@ -37,8 +40,11 @@ def replacing(path):
 
 @contextlib.contextmanager
 def replacing_folder(path):
-    """The same for a folder: yield an empty one beside it, then swap."""
-    path = Path(path)
+    """The same for a folder: yield an empty one beside it, then swap.
+
+    A death between the two renames of the swap leaves both folders under other names.
+    """
+    path = Path(path).resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = Path(tempfile.mkdtemp(dir=path.parent, prefix=UNFINISHED))
     try:
@@ -47,10 +53,12 @@ def replacing_folder(path):
         for file in beside.rglob("*"):
             sync(file)
         sync(beside)
+        old = beside.with_name(f"{beside.name}-old")
         if path.exists():
-            shutil.rmtree(path)
+            os.replace(path, old)
         os.replace(beside, path)
         sync(path.parent)
+        shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
 
@@ -61,6 +69,16 @@ def check_parent(out):
     nearest = next(folder for folder in parents if folder.exists())
     if not nearest.is_dir():
         raise InputError(f"--out {out}: {nearest} is not a folder")
+
+
+def check_new_file(path):
+    """InputError unless a file can be written there, or replaced."""
+    path = Path(path).resolve()
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path} is no file that could be replaced")
+    nearest = next(folder for folder in path.parents if folder.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        raise InputError(f"can't write {path}: {nearest} is not a writable folder")
 
 
 def check_new_folder(out, kind, marks, overwrite):
@@ -100,6 +118,12 @@ def write_text(path, text: str):
 
 def write_json(path, value):
     write_text(path, json.dumps(value, indent=2) + "\n")
+
+
+def sha256_of(path) -> str:
+    """The SHA-256 of a file's content, hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def sync(path):

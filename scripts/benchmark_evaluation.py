@@ -53,7 +53,7 @@ def measure(args):
     from keras_ganvae.evaluation.distances import frechet_estimate, kernel_distance
     from keras_ganvae.evaluation.experiments import smoothness
     from keras_ganvae.evaluation.neighbours import manifold, nearest_distances
-    from keras_ganvae.evaluation.pixels import isolated_pixels, sharpness
+    from keras_ganvae.evaluation.pixels import grey_share, isolated_pixels, sharpness
     from keras_ganvae.evaluation.reference import Reference
 
     settings = Settings(
@@ -81,7 +81,10 @@ def measure(args):
             "kernel": lambda: kernel_distance(found, test),  # noqa: B023
             "precision ... coverage": lambda: manifold(test, found, settings.neighbours),  # noqa: B023
             "classes": lambda: classes(probabilities, known, settings.seed),  # noqa: B023
-            "pixels": lambda: (sharpness(images), isolated_pixels(images)),  # noqa: B023
+            "pixels": lambda: [
+                each(images)  # noqa: B023
+                for each in (sharpness, isolated_pixels, grey_share)
+            ],
             "nearest training image": lambda: nearest_distances(
                 images.reshape(len(images), -1) / 255,  # noqa: B023
                 reference.training_pixels,

@@ -12,6 +12,10 @@ from pathlib import Path
 
 import stages
 
+from keras_ganvae import cli
+from keras_ganvae.commands import evaluation
+from keras_ganvae.errors import UserError
+
 # Keras's default, and a tenth of it for the VAE, whose loss is a sum over pixels: at 0.01 its
 # first epoch ends in infinity.
 SGD_RATES = {"gan": "0.01", "vae": "0.001"}
@@ -45,6 +49,7 @@ def parse():
     parser = argparse.ArgumentParser(
         prog="scripts/reproduce_paper",
         description=__doc__.splitlines()[0],
+        allow_abbrev=False,
         epilog="Other options are those of `keras-ganvae compare`.",
     )
     parser.add_argument("--epochs", type=positive, default=200, help="of every run (default 200)")
@@ -52,7 +57,13 @@ def parse():
     parser.add_argument("--out", type=Path, default=Path("runs/paper"), metavar="DIR")
     parser.add_argument("--dataset", default="mnist", metavar="SPEC")
     parser.add_argument("--limit", type=positive, help="images of each split, for a trial")
-    return parser.parse_known_args()
+    parser.add_argument("--data-dir", metavar="DIR", help="where TFDS keeps data sets")
+    args, options = parser.parse_known_args()
+    try:  # before days of training
+        evaluation.settings_of(cli.parse(["compare", "RUN", "--out", "DIR", *options]))
+    except UserError as error:
+        parser.error(str(error))
+    return args, options
 
 
 def positive(text):
@@ -68,7 +79,9 @@ def experiments():
 
 
 def data(args):
-    return ("--dataset", args.dataset, *(("--limit", str(args.limit)) if args.limit else ()))
+    limit = ("--limit", str(args.limit)) if args.limit else ()
+    folder = ("--data-dir", args.data_dir) if args.data_dir else ()
+    return ("--dataset", args.dataset, *limit, *folder)
 
 
 if __name__ == "__main__":

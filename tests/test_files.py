@@ -3,7 +3,14 @@ import os
 
 import pytest
 
-from keras_ganvae.files import replacing, replacing_folder, write_json, write_text
+from keras_ganvae.errors import InputError
+from keras_ganvae.files import (
+    check_new_file,
+    replacing,
+    replacing_folder,
+    write_json,
+    write_text,
+)
 
 
 def _everything(folder):
@@ -46,6 +53,27 @@ def test_a_folder_is_swapped_whole(tmp_path):
         assert _everything(path) == [f"{content}.txt"]
     assert _everything(tmp_path) == ["folder", "second.txt"]
     assert path.stat().st_mode & 0o777 == 0o777 & ~_umask()
+
+
+def test_what_a_link_leads_to_is_replaced(tmp_path):
+    for name in ("folder", "other"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "folder")
+    with replacing_folder(tmp_path / "link") as beside:
+        (beside / "new.txt").write_text("new")
+    assert (tmp_path / "link").is_symlink() and _everything(tmp_path / "folder") == ["new.txt"]
+
+
+def test_a_device_is_not_replaced(tmp_path):
+    with pytest.raises(InputError, match="is no file that could be replaced"):
+        write_text("/dev/null", "")
+    for path in ("/dev/null", tmp_path):
+        with pytest.raises(InputError, match="is no file"):
+            check_new_file(path)
+    check_new_file(tmp_path / "new" / "file.json")
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="is not a writable folder"):
+        check_new_file(tmp_path / "file" / "below.json")
 
 
 def _umask():

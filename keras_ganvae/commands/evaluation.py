@@ -7,7 +7,7 @@ from keras_ganvae import runtime
 from keras_ganvae.commands import command
 from keras_ganvae.commands.progress import Bar
 from keras_ganvae.evaluation.protocol import Settings, flag
-from keras_ganvae.files import write_json
+from keras_ganvae.files import check_new_file, write_json
 
 
 def add(commands):
@@ -46,7 +46,8 @@ def _add_settings(parser):
         )
 
 
-def _settings(args):
+def settings_of(args) -> Settings:
+    """What `evaluate` or `compare` was asked for; InputError if a value is wrong."""
     given = {each.name: getattr(args, each.name) for each in dataclasses.fields(Settings)}
     return Settings(**given | {"binarize": tuple(args.binarize)})
 
@@ -54,9 +55,11 @@ def _settings(args):
 def run_evaluate(args):
     from keras_ganvae.training.run import Run
 
-    settings = _settings(args)
+    settings = settings_of(args)
     run = Run.open(args.run_folder)
     run.check_finished()
+    for file in (run.path / "evaluation.json", *([args.json] if args.json else [])):
+        check_new_file(file)
     runtime.start(args.debug)
     from keras_ganvae.evaluation.measure import evaluate
     from keras_ganvae.evaluation.table import of_run
@@ -70,7 +73,7 @@ def run_evaluate(args):
 
 
 def run_compare(args):
-    settings = _settings(args)
+    settings = settings_of(args)
     from keras_ganvae.training.run import Run
 
     for path in args.run_folders:

@@ -5,11 +5,14 @@ Verdicts are computed from the parts, see `spread`. Samples are drawn from N(0, 
 paper drew them.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
+from keras_ganvae.evaluation.contender import Absent
 from keras_ganvae.evaluation.estimate import Estimate
+from keras_ganvae.evaluation.experiments import CONFIDENT
 from keras_ganvae.evaluation.spread import Spread, combined, verdict
 
 EARLY = 0.25  # the first part of the epochs, where the paper saw most unrest
@@ -17,8 +20,9 @@ EARLY = 0.25  # the first part of the epochs, where the paper saw most unrest
 # "Differ little": by less than this share of the loss.
 LITTLE = 0.05
 
-# Collapsed "to few modes": fewer than half of the ten digits are drawn at all.
-FEW_MODES = 5
+# Collapsed "to few modes": this share of the classes is not reached. A class counts where
+# its share of the samples is at least a tenth of that of the data.
+FEW_MODES = 0.5
 
 # "Vanishes": to less than a tenth of what the other loss gives.
 VANISHED = 0.1
@@ -27,8 +31,8 @@ VANISHED = 0.1
 SMOOTH = 0.5
 
 
-class Absent(Exception):
-    """A claim needs a model that is not among those compared; says which."""
+# What a model must share with the one that differs from it by one setting.
+REST = ("preset", "epochs", "batch_size", "latent_dim", "binarize")
 
 
 @dataclass(frozen=True)
@@ -48,14 +52,19 @@ class Part:
     def to_dict(self):
         return {
             "says": self.says,
-            "margin": self.margin.value,
-            "uncertainty": self.margin.uncertainty,
+            "margin": finite(self.margin.value),
+            "uncertainty": finite(self.margin.uncertainty),
             "verdict": verdict(self.margin),
             "values": {
-                label: {"value": each.value, "error": each.error}
+                label: {"value": finite(each.value), "error": finite(each.error)}
                 for label, each in self.values.items()
             },
         }
+
+
+def finite(value):
+    """JSON has neither infinity nor NaN, which a history of one epoch gives."""
+    return value if value is not None and math.isfinite(value) else None
 
 
 class Cast:
@@ -70,20 +79,33 @@ class Cast:
         self.contenders = sorted(contenders, key=lambda each: each.config.preset != "paper")
         self.gradients = gradients
 
-    def __call__(self, arch, **unusual):
+    def __call__(self, arch, like=None, **unusual):
         """The contender of an architecture, trained as usual but for what is `unusual`.
+
+        Args:
+            like: a contender that it must share `REST` with.
 
         Raises:
             Absent: there is none.
         """
         usual = {"optimizer": "adam", "dropout": (True, None), "beta": (1.0, None)}
         usual |= {"generator_loss": ("non_saturating", None)}
+        if like:
+            usual |= {name: getattr(like.config, name) for name in REST}
         for contender in self.contenders:
             wanted = {"arch": arch} | usual | unusual
             if all(_is(getattr(contender.config, k), v) for k, v in wanted.items()):
                 return contender
         changes = "".join(f", {key} {value}" for key, value in unusual.items())
-        raise Absent(f"a run of {arch}{changes}")
+        rest = f", the rest as in {like.label}" if like else ""
+        raise Absent(f"a run of {arch}{changes}{rest}")
+
+
+def _alike(first, second, *names):
+    """Absent unless two contenders share some settings: their histories don't compare else."""
+    for name in names:
+        if getattr(first.config, name) != getattr(second.config, name):
+            raise Absent(f"runs of {first.config.arch} and {second.config.arch} of equal {name}")
 
 
 def _is(value, wanted):
@@ -122,6 +144,7 @@ def less_noisy(cast):
 
 def more_stable(cast):
     gan, dcgan = cast("gan"), cast("dcgan")
+    _alike(gan, dcgan, "epochs")
     watched = {
         "losses (both, nats)": ("generator_loss", "discriminator_loss"),
         "accuracies": ("real_accuracy", "fake_accuracy"),
@@ -134,6 +157,7 @@ def more_stable(cast):
 
 def slightly_lower(cast):
     vae, cvae = cast("vae"), cast("cvae")
+    _alike(vae, cvae, "epochs", "binarize")
 
     def final(contender):
         return contender.last("loss")
@@ -157,14 +181,24 @@ def mostly_reconstruction(cast):
 
 def blurrier(cast):
     for arch in ("vae", "cvae"):
-        says = f"sharpness: lower in {arch}'s samples than in dcgan's"
+        says = f"sharpness: lower in {arch}'s samples{_contrast(cast(arch))} than in dcgan's"
         yield _ordered(says, cast(arch), cast("dcgan"), number("sharpness"))
+
+
+def _contrast(model):
+    """What a VAE's images were given, where it was anything: it raises their sharpness."""
+    found = {each.result.get("contrast", 1) for each in model.measured} - {1}
+    listed = ", ".join(f"{each:g}" for each in sorted(found))
+    return f" (at contrast {listed}; the paper's have 1)" if found else ""
 
 
 def more_legible(cast):
     for arch in ("vae", "cvae"):
         for other in ("gan", "dcgan"):
-            says = f"the classifier's confidence: higher for {arch}'s samples than for {other}'s"
+            says = (
+                f"the classifier's confidence: higher for {arch}'s samples"
+                f"{_contrast(cast(arch))} than for {other}'s"
+            )
             yield _ordered(says, cast(other), cast(arch), number("confidence"))
     for other in ("gan", "dcgan", "vae"):
         says = f"Fréchet distance to the test images: cvae's below {other}'s"
@@ -183,10 +217,12 @@ def continuous(cast):
 
 
 def collapses(cast):
-    without, with_dropout = cast("gan", dropout=False), cast("gan")
+    with_dropout = cast("gan")
+    without = cast("gan", like=with_dropout, dropout=False)
     modes = without.number("modes")
-    says = f"classes drawn without dropout: fewer than {FEW_MODES}"
-    yield Part(says, FEW_MODES - modes, {without.label: modes})
+    few = FEW_MODES * without.measured[0].result["floor"]["modes"]["value"]
+    says = f"classes drawn without dropout: fewer than {few:g}"
+    yield Part(says, few - modes, {without.label: modes})
     says = "coverage of the test images: higher with dropout"
     yield _ordered(says, without, with_dropout, number("coverage"))
 
@@ -195,6 +231,8 @@ def vanishes(cast):
     if not cast.gradients:
         raise Absent("a run of gan")
     last = [rows[-1] for rows in cast.gradients]
+    if any(row["fake_probability"] >= CONFIDENT for row in last):
+        raise Absent("a discriminator that grows confident in time")
     first = [rows[0] for rows in cast.gradients]
     ratio = _over([row["saturating"] / row["non_saturating"] for row in last])
     confidence = np.mean([row["fake_probability"] for row in last])
@@ -213,7 +251,9 @@ def vanishes(cast):
 
 
 def needs_adam(cast):
-    vae, slow_vae = cast("vae"), cast("vae", optimizer="sgd")
+    vae, gan = cast("vae"), cast("gan")
+    slow_vae = cast("vae", like=vae, optimizer="sgd")
+    slow_gan = cast("gan", like=gan, optimizer="sgd")
     yield _ordered(
         "final training loss of vae, nats: higher with SGD",
         vae,
@@ -221,7 +261,7 @@ def needs_adam(cast):
         lambda each: each.last("loss"),
     )
     says = "Fréchet distance of gan's samples: higher with SGD"
-    yield _ordered(says, cast("gan"), cast("gan", optimizer="sgd"), number("frechet"))
+    yield _ordered(says, gan, slow_gan, number("frechet"))
 
 
 def _over(values):

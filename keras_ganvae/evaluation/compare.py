@@ -53,7 +53,7 @@ def compare(paths, out, settings=None, *, by_seed=True, progress=None) -> dict:
         "schema": SCHEMA,
         "schema_version": SCHEMA_VERSION,
         "protocol": measured[0].result["protocol"],
-        "commands": _commands(measured, names, out, settings),
+        "commands": _commands(measured, names, out, settings, by_seed),
         "floor": measured[0].result["floor"],
         "models": [_model(each, reference.dataset) for each in contenders],
         "gradients": (gradients := _gradients(contenders, reference.dataset)),
@@ -155,13 +155,14 @@ def _gradients(contenders, dataset):
     ]
 
 
-def _commands(measured, names, out, settings):
+def _commands(measured, names, out, settings, by_seed):
     """What repeats the comparison, one command a line."""
     trained = [each.run.record["command"] for each in measured]
     asked, usual = dataclasses.asdict(settings), dataclasses.asdict(protocol.Settings())
     changed = [f"{protocol.flag(k)} {_words(v)}" for k, v in asked.items() if v != usual[k]]
-    runs = shlex.join(names)
-    return [*trained, " ".join(["keras-ganvae compare", runs, "--out", str(out), *changed])]
+    runs = shlex.join([*names, "--out", str(out)])
+    apart = [] if by_seed else ["--no-seeds"]
+    return [*trained, " ".join(["keras-ganvae compare", runs, *changed, *apart])]
 
 
 def _words(value):

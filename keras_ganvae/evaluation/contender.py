@@ -7,6 +7,7 @@ import numpy as np
 
 from keras_ganvae import architectures
 from keras_ganvae.config import TrainConfig
+from keras_ganvae.errors import InputError
 from keras_ganvae.evaluation.estimate import Estimate
 from keras_ganvae.evaluation.spread import Spread
 from keras_ganvae.training.run import Run
@@ -31,6 +32,10 @@ SAID = {
     ("generator_loss", "saturating"): "saturating loss",
     ("optimizer", "sgd"): "SGD",
 }
+
+
+class Absent(Exception):
+    """A claim needs what was not measured; says what."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,13 @@ class Contender:
         return self.run.config
 
     def number(self, name, prior="normal") -> Spread:
-        """A number of `evaluate`: over the runs if there are several, else with its own error."""
+        """A number of `evaluate`: over the runs if there are several, else with its own error.
+
+        Raises:
+            Absent: the features don't give it, as those without classes give no confidence.
+        """
+        if any(name not in each.result["samples"][prior] for each in self.measured):
+            raise Absent(f"features that give {name.replace('_', ' ')}")
         found = [each.result["samples"][prior][name] for each in self.measured]
         return Spread.of_runs([Estimate(**each) for each in found])
 
@@ -104,10 +115,20 @@ def group(measured, by_seed=True) -> list[Contender]:
     Args:
         measured: of `Measured`.
         by_seed: take runs that differ in their seed alone as one; else each on its own.
+
+    Raises:
+        InputError: two runs of one model have the same seed, so they say nothing of chance.
     """
     groups = {}
     for i, each in enumerate(measured):
-        groups.setdefault(_model_of(each.run.config) if by_seed else i, []).append(each)
+        members = groups.setdefault(_model_of(each.run.config) if by_seed else i, [])
+        twin = next((m for m in members if m.run.config.seed == each.run.config.seed), None)
+        if twin:
+            raise InputError(
+                f"{twin.run.path} and {each.run.path} are the same model of the same seed;"
+                " leave one out, or take each by itself with --no-seeds"
+            )
+        members.append(each)
     labels = _labels([members[0].run for members in groups.values()])
     return [
         Contender(label, tuple(members))

@@ -1,5 +1,7 @@
 """Two measurements that no sample shows: how smooth the latent space is, how G's gradient fades."""
 
+import dataclasses
+
 import numpy as np
 import tensorflow as tf
 from keras import ops
@@ -58,7 +60,8 @@ def fading_gradient(config, dataset) -> list[dict]:
         One dict for each step: `fake_probability`, the mean of D(G(z)), and the norm of
         G's gradient under each loss, by its name.
     """
-    model = build(config, dataset)
+    # In float16 the loss would need scaling, which is not what this is about.
+    model = build(dataclasses.replace(config, precision="float32"), dataset)
     batches = training_batches(
         dataset.train.images, config.batch_size, seed=config.seed, start=Position()
     )

@@ -6,6 +6,9 @@ import logging
 import statistics
 from pathlib import Path
 
+import numpy as np
+
+from keras_ganvae.errors import InputError
 from keras_ganvae.evaluation import likelihood, protocol
 from keras_ganvae.evaluation.experiments import smoothness
 from keras_ganvae.evaluation.reference import Reference
@@ -43,12 +46,14 @@ def evaluate(run: Run, settings=None, *, reference=None, progress=None) -> dict:
     """
     settings = settings or protocol.Settings()
     model = run.model()
+    for name in priors(run):
+        run.prior(name)  # refused now, if it is gone
     if reference is None:
         reference = Reference.of(run.dataset(), settings)
     asked = protocol.describe(settings, reference.dataset, reference.features)
     model_hash = hash_of(run)
     known = recorded(run)
-    if known and known["protocol"] == asked and known["model_hash"] == model_hash:
+    if known and known.get("protocol") == asked and known.get("model_hash") == model_hash:
         log.info("%s was measured under this protocol before", run.path)
         return known
     progress = progress or (lambda doing, done, total: None)
@@ -101,17 +106,24 @@ def priors(run) -> tuple[str, ...]:
 
 
 def draw(run, model, prior_name, settings):
-    """The samples that are measured, uint8 (N, H, W, C)."""
+    """The samples that are measured, uint8 (N, H, W, C).
+
+    Raises:
+        InputError: they are not finite.
+    """
     z = run.prior(prior_name).sample(settings.samples, settings.seed)
-    return to_uint8(latents.decode(model, z))
+    drawn = latents.decode(model, z)
+    if not np.isfinite(drawn).all():
+        raise InputError(f"{run.path} draws images that are not finite; train it again")
+    return to_uint8(drawn)
 
 
 def cost(run, model) -> dict:
     """What the model weighs and its training took.
 
     Returns:
-        `parameters` of each network, `multiply_adds` of a training step and of a sample,
-        in millions per image, `seconds_per_epoch` (the median), `epochs`.
+        `parameters` of each network, `multiply_adds` of a training step in millions per
+        image, `seconds_per_epoch` (the median), `epochs`.
     """
     history = run.history()
     shape = tuple(model.image_shape)

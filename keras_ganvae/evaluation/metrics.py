@@ -125,7 +125,7 @@ LIKELIHOOD = {
     ),
     "kl": Metric("KL", "nats per image", what="Equation (5), summed over the latent dimensions."),
     "bound_elbo": Metric(
-        "negative ELBO, bound's images",
+        "neg. ELBO, bound's images",
         "nats per image",
         better="lower",
         what="The negative ELBO of the images that have a bound, to hold it against.",

@@ -118,8 +118,8 @@ def _protocol(results):
         f"Data: {data['name']}, images of {shape}, {data['train']:,} to train on and"
         f" {data['test']:,} to test with, fingerprint {data['fingerprint'][:SHORT_HASH]}.",
         f"From each prior {asked['samples']:,} samples are compared with the {asked['split']}"
-        f" images, k = {asked['neighbours']}, seed {asked['seed']}; the floor is what real"
-        " training images reach.",
+        f" images, k = {asked['neighbours']}, seed {asked['seed']}; the floor is what"
+        f" {asked['floor_images']:,} real training images reach.",
         f"Features: {features['name']}, {features['dimensions']} dimensions, weights"
         f" {features['hash'][:SHORT_HASH]}"
         + (f" ({features['note']})." if features["note"] else "."),
@@ -167,7 +167,8 @@ def _summary(results):
         + ". Each is taken apart into differences. A difference holds where it is above zero by"
         f" more than its uncertainty, half of its {CONFIDENCE:.0%} interval by Student's t, does"
         " not hold where it is below by more, and is undecided else. A claim holds if all its"
-        " parts do, and does not if one of them does not."
+        " parts do, and does not if one of them does not. Where a model has one run, the"
+        " uncertainty is that of its samples, not of training it again."
     )
     return [tag("ol", rows, class_="claims"), tag("p", explained)] if claims else None
 
@@ -213,7 +214,12 @@ def _parts(claim):
 
 
 def _part(part):
-    margin, uncertainty = tables.written(part["margin"], part["uncertainty"])
+    margin, uncertainty = part["margin"], part["uncertainty"]
+    if margin is None:
+        margin, uncertainty = tables.NONE, None
+    else:
+        margin, uncertainty = tables.written(margin, uncertainty)
+        margin = margin if margin.startswith(tables.MINUS) else f"+{margin}"
     values = [
         tag("div", f"{label}: ", tables.number(value)) for label, value in part["values"].items()
     ]
@@ -221,7 +227,7 @@ def _part(part):
         "tr",
         tag("th", part["says"], scope="row"),
         tag("td", _badge(part["verdict"])),
-        tag("td", margin if margin.startswith(tables.MINUS) else f"+{margin}"),
+        tag("td", margin),
         tag("td", f"± {uncertainty}" if uncertainty else "unknown"),
         tag("td", values, class_="values"),
     )

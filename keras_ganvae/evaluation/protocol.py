@@ -69,6 +69,8 @@ def describe(settings: Settings, dataset, features) -> dict:
             "test": len(dataset.test),
         },
         "split": "test",
+        # Of as many as the samples, if there are so many: a Fréchet distance falls as they grow.
+        "floor_images": min(settings.samples, len(dataset.train)),
         "bound_images": min(settings.bound_images, len(dataset.test)),
         "versions": runtime.versions(),
     }

@@ -30,7 +30,12 @@ class Reference:
             InputError: the data set has too few images, or no labels where they are needed.
         """
         features = choose(dataset, settings.features)
-        for name, count in (("test images", len(dataset.test)), ("samples", settings.samples)):
+        sizes = {
+            "test images": len(dataset.test),
+            "training images": len(dataset.train),
+            "samples": settings.samples,
+        }
+        for name, count in sizes.items():
             if count <= features.dimensions:
                 raise InputError(
                     f"{count} {name} are too few for the {features.dimensions} {features.name}"

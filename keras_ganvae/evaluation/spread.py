@@ -58,8 +58,8 @@ class Spread:
 
 def verdict(margin: Spread) -> str:
     """ "holds" if a margin is above zero by more than its uncertainty, "does not hold" if
-    below by more, else "undecided"."""
-    if margin.uncertainty is None or abs(margin.value) <= margin.uncertainty:
+    below by more, else "undecided", which a margin that is no number is, too."""
+    if margin.uncertainty is None or not abs(margin.value) > margin.uncertainty:
         return "undecided"
     return "holds" if margin.value > 0 else "does not hold"
 

@@ -41,6 +41,8 @@ def number(found, strong=False):
     if found is None:
         return NONE
     value, error = _pair(found)
+    if value is None:
+        return NONE
     shown, spread = written(value, error)
     shown = tag("strong", shown) if strong else tag("span", shown)
     return [shown, tag("small", f" ± {spread}") if spread else None]

@@ -7,7 +7,7 @@ from keras_ganvae import runtime
 from keras_ganvae.errors import GateFailed, InputError
 from keras_ganvae.evaluation import protocol
 from keras_ganvae.evaluation.reference import Reference
-from keras_ganvae.export import VARIANTS, card, chart, quality, readme, speed
+from keras_ganvae.export import card, chart, quality, readme, speed
 from keras_ganvae.export.bundle import Bundle
 from keras_ganvae.files import write_json
 
@@ -30,7 +30,7 @@ def benchmark(
 
     Args:
         dataset: `data.Dataset` to measure the images against; None leaves them out.
-        run: see `quality.measure`.
+        run: see `quality.sources`.
         samples: images that each file draws.
         progress: called with what is being measured, the part done and the whole.
 
@@ -43,6 +43,9 @@ def benchmark(
     progress = progress or (lambda doing, done, total: None)
     if not os.access(bundle.path, os.W_OK | os.X_OK):
         raise InputError(f"can't write to {bundle.path}, where the results go")
+    # What can't be measured is refused before anything is.
+    reference = dataset and Reference.of(dataset, quality.settings(samples, seed))
+    sources = reference and quality.sources(bundle, reference, run)
     result = {
         "schema": SCHEMA,
         "schema_version": SCHEMA_VERSION,
@@ -54,10 +57,9 @@ def benchmark(
             for variant, name in bundle.variants.items()
         },
     }
-    if dataset is not None:
-        reference = Reference.of(dataset, quality.settings(samples, seed))
+    if reference:
         result["protocol"] = protocol.describe(reference.settings, dataset, reference.features)
-        result["quality"] = quality.measure(bundle, reference, run, progress)
+        result["quality"] = quality.measure(sources, reference, progress)
     write_json(bundle.path / NAME, result)
     chart.write(bundle.path / PICTURE, result)
     _update_card(bundle, result)
@@ -150,9 +152,6 @@ def ratios(result: dict) -> dict:
 
 
 def _recommended(bundle, result):
-    """The card's own choice, unless its samples fall behind; then float32."""
-    chosen = bundle.card["recommended"]
-    variant = card.MODELS[chosen["file"]]
-    if ratios(result).get(variant, 1) <= MOST_FRECHET_RATIO:
-        return chosen
-    return {"file": VARIANTS["float32"], "reason": f"{variant}'s images are measurably worse"}
+    """The first of `card.RECOMMENDED` that the bundle has, unless its samples fall behind."""
+    behind = {name for name, ratio in ratios(result).items() if ratio > MOST_FRECHET_RATIO}
+    return card.recommended(bundle.variants, behind)

@@ -1,6 +1,5 @@
 """Reading a bundle, or a bare .tflite file, without TensorFlow."""
 
-import hashlib
 import math
 import zipfile
 from dataclasses import dataclass
@@ -9,8 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from keras_ganvae import noise
-from keras_ganvae.errors import InputError
+from keras_ganvae.errors import InputError, first_line
 from keras_ganvae.export import GOLDEN, card, flatbuffer, interpreter
+from keras_ganvae.files import sha256_of
 from keras_ganvae.prior import MixturePrior, NormalPrior
 
 MOST_CARD_BYTES = 2**26
@@ -91,7 +91,7 @@ class Bundle:
             size = path.stat().st_size
             if size != facts["bytes"]:
                 raise InputError(f"{path} has {size} bytes instead of {facts['bytes']}; {AGAIN}")
-            if _sha256(path) != facts["sha256"]:
+            if sha256_of(path) != facts["sha256"]:
                 raise InputError(f"{path} is not the file of its card (SHA-256 differs); {AGAIN}")
         except (OSError, ValueError) as error:
             raise InputError(f"can't read {path}: {error}") from error
@@ -156,7 +156,7 @@ def read_golden(path, latent_dim, image_shape) -> dict[str, np.ndarray]:
             arrays = {name: _array(archive, name, wanted[name]) for name in wanted}
     # zipfile and numpy raise whatever their layers below do.
     except Exception as error:
-        reason = interpreter.first_line(error)
+        reason = first_line(error)
         raise InputError(f"{path} is damaged: {reason}; {AGAIN}") from error
     return arrays
 
@@ -191,11 +191,6 @@ def _mixture(record, size, path):
     if not (np.isfinite(means).all() and np.isfinite(factors).all()):
         raise InputError(f"{path} is damaged: the mixture is not finite; {AGAIN}")
     return MixturePrior(weights, means, factors, {})
-
-
-def _sha256(path):
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 # Drawing
@@ -271,7 +266,7 @@ class Sampler:
 def open_source(path) -> Sampler:
     """A bundle folder or a .tflite file to draw from.
 
-    A file draws from N(0, I), unless a model_card.json beside it lists this very file.
+    A file draws from N(0, I), unless a model_card.json beside it lists the file.
 
     Raises:
         InputError: it is neither, or damaged, or has neither `decode` nor `sample`.
@@ -341,12 +336,17 @@ def _checked(parsed):
 
 
 def _bundle_of(path):
-    """The bundle that lists this very file, or None."""
-    try:
-        bundle = Bundle.open(path.parent)
-        bundle.file(path.name)
-    except InputError:
+    """The bundle that lists a file of this name, or None.
+
+    Raises:
+        InputError: the bundle is damaged, or the file is not the one it lists.
+    """
+    if not (path.parent / card.NAME).is_file():
         return None
+    bundle = Bundle.open(path.parent)
+    if path.name not in bundle.files:
+        return None
+    bundle.file(path.name)
     return bundle
 
 

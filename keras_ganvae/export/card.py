@@ -1,6 +1,5 @@
 """The model card: what a bundle says of itself, as JSON that `docs/model-card.md` describes."""
 
-import hashlib
 import json
 import math
 from dataclasses import dataclass, field
@@ -10,7 +9,7 @@ import numpy as np
 
 from keras_ganvae.errors import InputError
 from keras_ganvae.export import SAMPLER, VARIANTS
-from keras_ganvae.files import write_text
+from keras_ganvae.files import sha256_of, write_text
 
 NAME = "model_card.json"
 README = "README.md"
@@ -28,7 +27,16 @@ TYPES = {
     "sampler": ("float32", "float32"),
 }
 
-MEANING = "0 is the background's black, 1 the ink's white"
+# What most apps should take, the first that a bundle has.
+RECOMMENDED = {
+    "float16": "half the size of float32, and the same images to one grey level of 255",
+    "float32": "the reference",
+    "dynamic_int8": "the only one here that keeps float activations",
+    "int8": "the only one here",
+    "sampler": "the only one here",
+}
+
+MEANING = "0 is black, 1 is white, or a colour's full strength"
 LICENSE = "Apache-2.0 for these files; the terms of the data set they were trained on apply too"
 
 
@@ -84,13 +92,26 @@ def run_facts(record: dict, history: list) -> dict:
     }
 
 
+def recommended(variants, behind=()) -> dict:
+    """The file that most apps should take, and why.
+
+    Args:
+        variants: those that the bundle has, one at least.
+        behind: those whose images were measured to be worse than float32's.
+    """
+    order = [name for name in RECOMMENDED if name in variants]
+    chosen = next((name for name in order if name not in behind), order[0])
+    file = next(file for file, variant in MODELS.items() if variant == chosen)
+    return {"file": file, "reason": RECOMMENDED[chosen]}
+
+
 def listing(folder) -> dict:
     """Bytes and SHA-256 of every file of a bundle but the card and the README made from it."""
     folder = Path(folder)
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
     names = {path.relative_to(folder).as_posix(): path for path in paths}
     return {
-        name: {"bytes": path.stat().st_size, "sha256": _sha256(path)}
+        name: {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
         for name, path in names.items()
         if name not in (NAME, README)
     }
@@ -297,11 +318,6 @@ def _json(value, indent=""):
         return json.dumps(value, ensure_ascii=False, allow_nan=False)
     first, last = "{}" if isinstance(value, dict) else "[]"
     return f"{first}\n" + ",\n".join(items) + f"\n{indent}{last}"
-
-
-def _sha256(path):
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 # The schema. A check is called with a value and where it stands, and raises InputError.

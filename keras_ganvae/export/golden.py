@@ -5,6 +5,7 @@ import numpy as np
 from keras_ganvae import noise
 from keras_ganvae.export import signatures
 from keras_ganvae.files import replacing
+from keras_ganvae.images import to_uint8
 from keras_ganvae.models import latents
 
 COUNT = 16
@@ -33,7 +34,9 @@ def make(model, prior) -> dict[str, np.ndarray]:
         "seed_images": latents.decode(model, seed_latents),
     }
     if signatures.is_variational(model):
-        images = latents.decode(model, prior.sample(COUNT, IMAGES_SEED))
+        # Of 256 levels, as the images that an app has.
+        levels = to_uint8(latents.decode(model, prior.sample(COUNT, IMAGES_SEED)))
+        images = levels.astype(np.float32) / 255
         mean, log_variance = map(np.asarray, model.encode(signatures.seen(model, images)))
         arrays |= {
             "encode_images": images,

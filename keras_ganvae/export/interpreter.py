@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keras_ganvae.errors import InputError
+from keras_ganvae.errors import InputError, first_line
 from keras_ganvae.export import flatbuffer, operators
 from keras_ganvae.export.quiet import quietly
 
@@ -96,10 +96,6 @@ def _explained(task):
         yield
     except (RuntimeError, ValueError) as error:
         raise InputError(f"can't {task}: {first_line(error)}") from error
-
-
-def first_line(error) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _ports(parsed, signature, side):

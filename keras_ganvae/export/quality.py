@@ -32,7 +32,9 @@ def dataset_of(bundle: Bundle, spec=None, data_dir=None):
     try:
         dataset = data.load(spec, data_dir=data_dir, **chosen)
     except InputError as error:
-        raise InputError(f"{error} (--no-quality leaves the images out)") from error
+        raise InputError(
+            f"{error} (--dataset says where the images are, --no-quality leaves them out)"
+        ) from error
     if dataset.fingerprint != bundle.card["dataset"]["fingerprint"]:
         raise InputError(
             f"{spec} is not what {bundle.name} was trained on: its fingerprint is"
@@ -42,24 +44,46 @@ def dataset_of(bundle: Bundle, spec=None, data_dir=None):
     return dataset
 
 
-def measure(bundle: Bundle, reference: Reference, run=None, progress=None) -> dict:
-    """Fréchet distance and coverage of every file's own samples.
+def sources(bundle: Bundle, reference: Reference, run=None) -> dict:
+    """What can be measured: name -> a function that gives uint8 images (N, H, W, C).
 
     Args:
         run: the `training.run.Run` that the bundle came from, to measure its Keras model
             too; None takes the bundle's SavedModel for that, where it has one.
-        progress: called with what is being measured, 0 and 1.
 
     Returns:
-        name -> {metric: {"value", "error"}}, the error one standard error; the names are
         "real images", the floor; "keras", where there is such a model; and the variants.
 
     Raises:
-        InputError: `run` is of another model, or a file can't be run.
+        InputError: `run` is of another model.
     """
-    progress = progress or (lambda doing, done, total: None)
+    count, seed = reference.settings.samples, reference.settings.seed
+    sampler = Sampler(bundle.path, bundle, None)
+    decode = _keras_model(bundle, run)
+    found = {"real images": lambda: reference.real}
+    if decode is not None:
+        found["keras"] = lambda: images.to_uint8(decode(bundle.prior().sample(count, seed)))
+    return found | {
+        variant: lambda variant=variant: sampler.sample(count, seed, variant=variant)
+        for variant in bundle.variants
+    }
+
+
+def measure(sources: dict, reference: Reference, progress) -> dict:
+    """Fréchet distance and coverage of each source's images.
+
+    Args:
+        sources: of `sources`.
+        progress: called with what is being measured, 0 and 1.
+
+    Returns:
+        name -> {metric: {"value", "error"}}, the error one standard error.
+
+    Raises:
+        InputError: a file can't be run.
+    """
     found = {}
-    for name, draw in _sources(bundle, reference, run).items():
+    for name, draw in sources.items():
         progress(name, 0, 1)
         found[name] = {metric: each.to_dict() for metric, each in _numbers(reference, draw())}
         progress(name, 1, 1)
@@ -75,21 +99,8 @@ def _numbers(reference, drawn):
 
 
 def settings(samples, seed) -> Settings:
+    """Of the measurement; `evaluate`'s else."""
     return Settings(samples=samples, seed=seed)
-
-
-def _sources(bundle, reference, run):
-    """Name -> a function that gives uint8 images."""
-    count, seed = reference.settings.samples, reference.settings.seed
-    sampler = Sampler(bundle.path, bundle, None)
-    decode = _keras_model(bundle, run)
-    sources = {"real images": lambda: reference.real}
-    if decode is not None:
-        sources["keras"] = lambda: images.to_uint8(decode(bundle.prior().sample(count, seed)))
-    return sources | {
-        variant: lambda variant=variant: sampler.sample(count, seed, variant=variant)
-        for variant in bundle.variants
-    }
 
 
 def _keras_model(bundle, run):

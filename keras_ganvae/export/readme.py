@@ -128,7 +128,7 @@ def _values(card):
         "file_table": _file_table(card),
         "delegate_table": _delegate_table(card),
         "signature_table": _signature_table(card),
-        "tolerance": _tolerance(card["files"][file]),
+        "agrees": _agrees(card["files"][file]),
         "metric_list": _metric_list(card["metrics"]),
         "provenance": _provenance(card),
         "command": card["command"],
@@ -220,9 +220,12 @@ def _provenance(card):
     return "\n".join(_filled(f"- {item}", "  ") for item in items)
 
 
-def _tolerance(entry):
-    """The largest error that this file may show, as a literal of any language."""
-    return repr(float(entry["tolerance"].get("max_error", 1e-2)))
+def _agrees(entry):
+    """The test that this file's images pass, as Python: of the largest error, or of the mean."""
+    limits = entry["tolerance"]
+    if "max_error" in limits:
+        return f"difference.max() <= {limits['max_error']!r}"
+    return f"difference.mean() <= {limits['mean_error']!r}"
 
 
 def _short(value):

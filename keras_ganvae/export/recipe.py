@@ -1,5 +1,6 @@
 """`export`: from a finished run to a bundle that has proved itself."""
 
+import shlex
 import sys
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from keras_ganvae.export import (
     signatures,
     tflite,
 )
-from keras_ganvae.export.verify import measure, tolerance, verify
+from keras_ganvae.export.verify import UNLISTED, measure, tolerance, verify
 from keras_ganvae.files import check_new_folder, replacing_folder
 from keras_ganvae.models import latents
 
@@ -30,15 +31,6 @@ FORMATS = (*VARIANTS, "sampler", SAVED_MODEL)
 SAMPLER_WEIGHTS = ("float32", "float16")
 SAMPLES = 64
 SAMPLES_SEED = 0
-
-# What most apps should take, the first that a bundle has.
-RECOMMENDED = {
-    "float16": "half the size of float32, and the same images to one grey level of 255",
-    "float32": "the reference",
-    "dynamic_int8": "the only one here that keeps float activations",
-    "int8": "the only one here",
-    "sampler": "the only one here",
-}
 
 
 def export(
@@ -61,13 +53,14 @@ def export(
             used.
         GateFailed: lint, parity or another check of `verify` failed.
     """
-    out = Path(out)
+    out = Path(out).resolve()
     chosen = checked_formats(formats)
     if sampler_weights not in SAMPLER_WEIGHTS:
         raise InputError(
             f"unknown weights '{sampler_weights}'{nearest(sampler_weights, SAMPLER_WEIGHTS)}"
         )
     check_new_folder(out, "bundle", [card.NAME], overwrite)
+    _check_nothing_else(out)
     run.check_finished()
     model, prior = run.model(), run.prior(prior)
     with replacing_folder(out) as folder:
@@ -97,6 +90,23 @@ def checked_formats(names) -> tuple:
     return names
 
 
+def _check_nothing_else(out):
+    """InputError if a bundle that is to be replaced has files of other things beside its own."""
+    if not (out / card.NAME).exists():
+        return
+    try:
+        own = card.read(out / card.NAME)["files"].keys()
+    except InputError:
+        own = ()
+    found = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
+    others = found - own - UNLISTED
+    if others:
+        raise InputError(
+            f"--out {out} has {min(others)}, which is not of its bundle; choose another folder,"
+            " or remove it first"
+        )
+
+
 def _write_models(folder, module, chosen, sampler_weights):
     for variant, name in VARIANTS.items():
         if variant in chosen:
@@ -123,7 +133,6 @@ def _facts(folder, name, run, model, prior, arrays, sampler_weights):
     config = run.config
     painter = signatures.painter(model)
     encoder = {"encoder_parameters": model.encoder.count_params()} if run.is_variational else {}
-    variant = next(each for each in RECOMMENDED if _file(each) in files)
     return card.Facts(
         name=name,
         summary=f"Draws images like those of {run.record['dataset']['name']}"
@@ -139,15 +148,13 @@ def _facts(folder, name, run, model, prior, arrays, sampler_weights):
         prior=prior,
         image_shape=tuple(model.image_shape),
         files=files,
-        recommended={"file": _file(variant), "reason": RECOMMENDED[variant]},
+        recommended=card.recommended(
+            [files[name]["variant"] for name in files if name in card.MODELS]
+        ),
         versions=runtime.versions(),
-        command=" ".join(["keras-ganvae", *sys.argv[1:]]),
+        command=shlex.join(["keras-ganvae", *sys.argv[1:]]),
         **card.run_facts(run.record, run.history()),
     )
-
-
-def _file(variant):
-    return VARIANTS.get(variant, SAMPLER)
 
 
 def _model_facts(path, variant, weights, arrays):

@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import json
 import os
+import shlex
 import shutil
 import sys
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from keras_ganvae import runtime
 from keras_ganvae.config import TrainConfig
-from keras_ganvae.errors import InputError
+from keras_ganvae.errors import InputError, first_line
 from keras_ganvae.files import replacing, write_json
 from keras_ganvae.prior import MixturePrior, NormalPrior
 
@@ -36,7 +37,7 @@ class Run:
             "config": config.to_dict(),
             "dataset": dataset_record(dataset),
             "versions": runtime.versions(),
-            "command": " ".join(["keras-ganvae", *sys.argv[1:]]),
+            "command": shlex.join(["keras-ganvae", *sys.argv[1:]]),
         }
         for old in path.iterdir():
             shutil.rmtree(old) if old.is_dir() else old.unlink()
@@ -238,7 +239,3 @@ def check_free(path, overwrite):
     nearest = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
         raise InputError(f"can't write to --out {path}: {nearest} is not a writable folder")
-
-
-def first_line(error) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -18,7 +18,7 @@ import numpy as np
 from keras_ganvae import runtime
 from keras_ganvae.data.pipeline import Position
 from keras_ganvae.errors import GateFailed, InputError
-from keras_ganvae.files import replacing_folder
+from keras_ganvae.files import replacing_folder, sha256_of
 
 log = logging.getLogger("keras_ganvae")
 
@@ -51,7 +51,7 @@ def save(checkpoints, model, position: Position, memory: dict, fingerprint: str)
             "version": runtime.versions().get("keras_ganvae"),
             "fingerprint": fingerprint,
             "position": asdict(position),
-            "sha256": {file.name: _sha256(file) for file in sorted(beside.iterdir())},
+            "sha256": {file.name: sha256_of(file) for file in sorted(beside.iterdir())},
         }
         manifest["manifest_sha256"] = _digest(manifest)
         (beside / "manifest.json").write_text(json.dumps(manifest, indent=2))
@@ -126,7 +126,7 @@ def _read(folder):
         if _folder_name(Position(**manifest["position"])) != folder.name:
             raise DamagedState("manifest.json is of another state")
         for name, sha256 in manifest["sha256"].items():
-            if _sha256(folder / name) != sha256:
+            if sha256_of(folder / name) != sha256:
                 raise DamagedState(f"{name} does not match its hash")
         memory = json.loads((folder / "memory.json").read_text())
     except FileNotFoundError as error:
@@ -162,8 +162,3 @@ def _check_origin(folder, manifest, fingerprint):
 
 def _digest(manifest):
     return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
-
-
-def _sha256(path):
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from keras_ganvae import TrainConfig, architectures
+from keras_ganvae.errors import InputError
 from keras_ganvae.evaluation.claims import CLAIMS, Cast
 from keras_ganvae.evaluation.claims import test_all as all_claims
 from keras_ganvae.evaluation.contender import Contender, Measured, group
@@ -57,7 +58,7 @@ def _measured(name, arch, settings, numbers, seed, shift=0.0):
         key: {"value": value + 0.001 * seed * (key != "modes"), "error": 0.01}
         for key, value in (NUMBERS[arch] | OTHERS | numbers).items()
     }
-    result = {"samples": {"normal": found}}
+    result = {"samples": {"normal": found}, "floor": {"modes": {"value": 10, "error": 0}}}
     return Measured(run, _history(arch, seed, shift), result)
 
 
@@ -139,3 +140,53 @@ def test_the_paper_s_layers_are_preferred():
     default = Contender("vae", (Measured(SimpleNamespace(config=config), [], {}),))
     assert Cast([default, *_all()])("vae").config.preset == "paper"
     assert Cast([default])("vae") is default
+
+
+def _without(contenders, name):
+    for contender in contenders:
+        for each in contender.measured:
+            del each.result["samples"]["normal"][name]
+    return contenders
+
+
+def test_features_without_classes_test_what_they_can():
+    claims = {each["number"]: each for each in all_claims(Cast(_without(_all(), "confidence")))}
+    assert claims[6]["verdict"] == "not tested" and "confidence" in claims[6]["needs"]
+    assert claims[1]["verdict"] == "holds"
+
+
+def test_a_history_of_one_epoch_decides_nothing():
+    contenders = _all()
+    for contender in contenders:
+        for each in contender.measured:
+            del each.history[:-1]
+    with pytest.warns(RuntimeWarning):
+        claim = all_claims(Cast(contenders))[1]
+    assert claim["verdict"] == "undecided"
+    assert {part["margin"] for part in claim["parts"]} == {None}
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "numbers"),
+    [("vae_sgd", {"optimizer": "sgd"}, (10,)), ("cvae", {"binarize": "stochastic"}, (3,))],
+)
+def test_only_like_is_compared_with_like(name, settings, numbers):
+    arch = "cvae" if name == "cvae" else "vae"
+    kept = [each for each in _all() if each.run.path.name != name]
+    shorter = {} if name == "cvae" else {"epochs": 1}
+    other = group([_measured(name, arch, settings | shorter, {}, seed) for seed in SEEDS])
+    claims = {each["number"]: each for each in all_claims(Cast([*kept, *other], GRADIENTS))}
+    for number in numbers:
+        assert claims[number]["verdict"] == "not tested"
+
+
+def test_a_discriminator_that_never_grew_confident():
+    unsure = [[rows[0], rows[1] | {"fake_probability": 0.4}] for rows in GRADIENTS]
+    assert _verdicts(_all(), unsure)[9] == "not tested"
+
+
+def test_the_same_seed_twice_is_no_spread():
+    twice = [_measured("gan", "gan", {}, {}, 0), _measured("copy", "gan", {}, {}, 0)]
+    with pytest.raises(InputError, match="the same model of the same seed"):
+        group(twice)
+    assert len(group(twice, by_seed=False)) == 2

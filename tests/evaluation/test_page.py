@@ -74,6 +74,7 @@ def comparison(archs=GANS + VAES, small=SMALL, seeds=3, epochs=12, binarize=("st
 def _protocol(binarize):
     return {
         "samples": 10_000,
+        "floor_images": 10_000,
         "neighbours": 5,
         "importance_samples": 1_000,
         "bound_images": 1_000,

@@ -98,7 +98,7 @@ def test_a_file_that_falls_behind_is_named_and_not_recommended(result):
     close = _with_frechet(found, float32=10.0, float16=10.4, int8=10.6)
     assert "note" not in benchmark.metrics_of(close)["float16"]
     assert "1.06 times float32's" in benchmark.metrics_of(close)["int8"]["note"]
-    assert benchmark._recommended(bundle, close) == bundle.card["recommended"]
+    assert benchmark._recommended(bundle, close)["file"] == "model_float16.tflite"
     far = _with_frechet(found, float32=10.0, float16=11.0)
     assert benchmark._recommended(bundle, far)["file"] == "model.tflite"
 

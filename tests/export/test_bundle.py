@@ -238,10 +238,14 @@ def test_a_file_alone_draws_from_the_normal_prior(tiny_bundle, tmp_path):
         source.sample(4, seed=0, variant="int8")
 
 
-def test_a_card_of_another_file_says_nothing(bundle_copy):
+def test_a_file_that_its_own_card_does_not_know(bundle_copy):
     folder = bundle_copy("vae")
-    (folder / "model.tflite").write_bytes((folder / "model_float16.tflite").read_bytes())
-    assert open_source(folder / "model.tflite").describe() == "model.tflite, N(0, I)"
+    other = folder / "other.tflite"
+    other.write_bytes((folder / "model_float16.tflite").read_bytes())
+    assert open_source(other).describe() == "other.tflite, N(0, I)"
+    other.replace(folder / "model.tflite")
+    with pytest.raises(InputError, match="model.tflite has .* bytes instead of"):
+        open_source(folder / "model.tflite")
 
 
 def test_describes(tiny_bundle):

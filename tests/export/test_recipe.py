@@ -88,6 +88,14 @@ def test_a_bundle_is_replaced_only_when_asked(bundles, run_of, tmp_path):
     assert set(Bundle.open(out).variants) == {"float32"}
 
 
+def test_other_things_in_a_bundle_s_folder_are_not_lost(bundles, run_of, tmp_path):
+    out = shutil.copytree(bundles["gan"], tmp_path / "assets")
+    (out / "icon.png").touch()
+    with pytest.raises(InputError, match="has icon.png, which is not of its bundle"):
+        recipe.export(run_of("gan"), out, formats=["float32"], overwrite=True)
+    assert (out / "icon.png").exists()
+
+
 def test_a_full_disk_says_so(run_of, tmp_path, monkeypatch):
     def full(*arguments, **options):
         raise tf.errors.InternalError(None, None, "/out/variables; No space left on device")
