@@ -137,7 +137,9 @@ def group(measured, by_seed=True) -> list[Contender]:
 
 
 def _model_of(config):
-    return tuple(v for k, v in config.to_dict().items() if k not in NOT_THE_MODEL)
+    # A constant rate is the same whatever span it was given, as to a run that was extended.
+    free = (*NOT_THE_MODEL, "schedule_epochs") if config.schedule == "constant" else NOT_THE_MODEL
+    return tuple(v for k, v in config.to_dict().items() if k not in free)
 
 
 def _labels(runs):

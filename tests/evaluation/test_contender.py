@@ -58,3 +58,12 @@ def test_statistics_of_histories():
     assert run.unrest(("loss", "loss"), 1.0) == pytest.approx(2)
     alone = group([run])[0]
     assert alone.last("loss").error is None
+
+
+def test_a_run_that_was_extended_is_the_model_of_one_that_was_not():
+    paper = {"arch": "vae", "preset": "paper", "epochs": 15}
+    straight = _measured(**paper, seed=0)
+    extended = _measured(**paper, seed=1, schedule_epochs=6)
+    assert len(group([straight, extended])) == 1
+    cosine = [_measured(arch="vae", seed=seed, schedule_epochs=6 + seed) for seed in (0, 1)]
+    assert len(group(cosine)) == 2, "where the rate falls, its span matters"
