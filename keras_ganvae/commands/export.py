@@ -85,7 +85,7 @@ def run_export(args):
         overwrite=args.overwrite,
     )
     print(_table(Bundle.open(out).files))
-    print(out)
+    print(args.out)
 
 
 def run_verify(args):
@@ -156,15 +156,15 @@ def _table(files):
 def _costs(result):
     """A benchmark in 79 columns."""
     lines = [
-        f"{'':14}{'':>8}{'load':>8}{'ms for one image':>22}{'all':>7}{'peak':>6}"
-        f"{'Fréchet':>8}{'cover-':>6}",
-        f"{'':14}{'KB':>8}{'ms':>8}{'p50':>8}{'p90':>7}{'p99':>7}{'cores':>7}{'MB':>6}"
-        f"{'':>8}{'age':>6}",
+        f"{'':13}{'':>8}{'load':>8}{'ms for one image':>22}{'all':>7}{'peak':>6}"
+        f"{'Fréchet':>8}{'cover-':>7}",
+        f"{'':13}{'KB':>8}{'ms':>8}{'p50':>8}{'p90':>7}{'p99':>7}{'cores':>7}{'MB':>6}"
+        f"{'':>8}{'age':>7}",
     ]
     quality = result.get("quality", {})
     for name in dict.fromkeys([*result["files"], *quality]):
         costs = result["files"].get(name)
-        lines.append(f"{name:14}{_speed(costs)}{_quality(quality.get(name))}")
+        lines.append(f"{name:13}{_speed(costs)}{_quality(quality.get(name))}")
     return "\n".join(lines)
 
 
@@ -182,4 +182,4 @@ def _speed(costs):
 def _quality(found):
     if found is None:
         return ""
-    return f"{found['frechet']['value']:>8.2f}{found['coverage']['value']:>6.3f}"
+    return f"{found['frechet']['value']:>8.2f}{found['coverage']['value']:>7.3f}"

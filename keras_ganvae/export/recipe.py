@@ -46,7 +46,7 @@ def export(
         overwrite: replace a bundle that `out` holds.
 
     Returns:
-        `out`.
+        `out`, what links it has resolved.
 
     Raises:
         InputError: the run is not finished, a format or type is unknown, or `out` can't be
