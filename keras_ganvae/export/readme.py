@@ -221,11 +221,11 @@ def _provenance(card):
 
 
 def _agrees(entry):
-    """The test that this file's images pass, as Python: of the largest error, or of the mean."""
+    """What this file's images must fulfil, as operands of Python's assert, and what failed it."""
     limits = entry["tolerance"]
-    if "max_error" in limits:
-        return f"difference.max() <= {limits['max_error']!r}"
-    return f"difference.mean() <= {limits['mean_error']!r}"
+    statistic = "max" if "max_error" in limits else "mean"
+    error = f"difference.{statistic}()"
+    return f"{error} <= {limits[f'{statistic}_error']!r}, {error}"
 
 
 def _short(value):
