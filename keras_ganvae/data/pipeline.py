@@ -3,9 +3,11 @@
 Pixels stay uint8 in memory. Only indices are shuffled, and whole batches are gathered,
 so an epoch costs one permutation and one copy of each image. The order within an epoch
 is a pure function of (seed, epoch): a run that is resumed at any step sees the batches
-that it would have seen.
+that it would have seen. So is each replica's share of a batch: every image is used once
+an epoch, whatever the number of replicas and workers.
 """
 
+import functools
 import math
 from dataclasses import dataclass
 
@@ -31,7 +33,19 @@ class Position:
         return f"at epoch {self.epoch + 1}, step {self.step + 1}"
 
 
-def training_batches(images, batch_size: int, *, seed: int, start: Position):
+@dataclass(frozen=True)
+class Replicas:
+    """Which replicas of a run are fed here: `local` of them from `first`, of `total`."""
+
+    total: int = 1
+    first: int = 0
+    local: int = 1
+
+
+ONE = Replicas()
+
+
+def training_batches(images, batch_size: int, seed: int, start: Position, replicas: Replicas = ONE):
     """Shuffled batches without end.
 
     Args:
@@ -39,9 +53,12 @@ def training_batches(images, batch_size: int, *, seed: int, start: Position):
         batch_size: images in a batch; the last of an epoch holds what is left.
         seed: with the epoch's number, fixes the order.
         start: the first batch.
+        replicas: whose shares of each batch to give.
 
     Returns:
-        `tf.data.Dataset` of float32 batches (B, H, W, C) in [0, 1].
+        `tf.data.Dataset` of float32 batches (B, H, W, C) in [0, 1]. For more than one
+        replica the shares of those fed here, one after another, each with the size of the
+        whole batch.
     """
 
     def indices(epoch):
@@ -51,23 +68,45 @@ def training_batches(images, batch_size: int, *, seed: int, start: Position):
         return tf.data.Dataset.from_tensor_slices(order).batch(batch_size)
 
     epochs = tf.data.Dataset.range(start.epoch, tf.int64.max)
-    return _gather(epochs.flat_map(indices).skip(start.step), images)
+    return _gather(epochs.flat_map(indices).skip(start.step), images, replicas)
 
 
-def batches(images, batch_size: int):
-    """Every image once, in order: float32 batches (B, H, W, C) in [0, 1]."""
+def batches(images, batch_size: int, replicas: Replicas = ONE):
+    """Every image once, in order: what `training_batches` gives, with an end."""
     indices = tf.data.Dataset.range(len(images)).batch(batch_size)
-    return _gather(indices, images)
+    return _gather(indices, images, replicas)
 
 
-def _gather(indices, images):
+def _shares(replicas, batch):
+    """(indices, size of the batch) for each replica fed here."""
+    size = tf.size(batch)
+
+    def share(replica):
+        first, end = bounds(size, tf.cast(replica, tf.int32), replicas.total)
+        return batch[first:end], size
+
+    return tf.data.Dataset.range(replicas.first, replicas.first + replicas.local).map(share)
+
+
+def bounds(size, replica, replicas: int):
+    """First and one past the last image of a replica's share of a batch of `size` images.
+
+    Shares differ by one image at most; one of a partial batch may be empty.
+    """
+    return size * replica // replicas, size * (replica + 1) // replicas
+
+
+def _gather(indices, images, replicas):
+    if replicas.total > 1:
+        indices = indices.flat_map(functools.partial(_shares, replicas))
     pixels = tf.constant(images)
 
-    def take(index):
+    def take(index, *size):
         batch = tf.cast(tf.gather(pixels, index), tf.float32) / 255.0
-        return tf.ensure_shape(batch, (None, *images.shape[1:]))
+        batch = tf.ensure_shape(batch, (None, *images.shape[1:]))
+        return (batch, *size) if size else batch
 
     # One thread is enough: a gather takes well under 2 % of a training step.
     options = tf.data.Options()
     options.deterministic = True
-    return indices.map(take).prefetch(2).with_options(options)
+    return indices.map(take).prefetch(2 * replicas.local).with_options(options)
