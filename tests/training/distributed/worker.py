@@ -20,7 +20,7 @@ def main(folder, strategy, workers=None, index="0"):
     runtime.start()
     import numpy as np
 
-    from keras_ganvae.training import cluster, placement, recipe
+    from keras_ganvae.training import cluster, recipe
 
     with_gpus_worth = {"replicas": 2} if strategy == "mirrored" else {}
     config = TrainConfig(arch="vae", strategy=strategy, **with_gpus_worth, **SETTINGS)
