@@ -3,6 +3,9 @@
 import logging
 
 import keras
+import tensorflow as tf
+
+from keras_ganvae.errors import InputError
 
 log = logging.getLogger("keras_ganvae")
 
@@ -36,16 +39,45 @@ def compile_model(model, config, steps_per_epoch: int):
     optimizers = {
         name: make_optimizer(config, steps_per_epoch, name) for name in model.optimizer_names
     }
-    model.compile(**optimizers, jit_compile=use_xla(config))
-    if use_xla(config) and not model.jit_compile:
+    xla = use_xla(config)
+    model.compile(**optimizers, jit_compile=xla)
+    if xla and not model.jit_compile:
         log.warning("no XLA: this process has trained without it before; start a new one")
 
 
-def use_xla(config) -> bool:
-    """Resolve `--jit`. `auto` is off.
+# Images per second with XLA over without it, default presets, on a CPU with AVX-512:
+# `scripts/benchmark_training.py --jit on`. No GPU has been measured.
+XLA_SPEED = {
+    ("cvae", "CPU"): 0.73,
+    ("dcgan", "CPU"): 0.75,
+    ("gan", "CPU"): 0.82,
+    ("vae", "CPU"): 0.82,
+}
 
-    Measured on a CPU with AVX-512, default presets, images per second with XLA over
-    without: cvae 0.73, dcgan 0.75, gan 0.82, vae 0.82 (`scripts/benchmark_training.py
-    --jit on`). It has not been measured on a GPU, and gives up op determinism.
+
+def use_xla(config) -> bool:
+    """Resolve `--jit`: `auto` is on where it was measured to be faster.
+
+    Raises:
+        InputError: it was asked for on several devices.
     """
+    if config.jit == "on" and config.strategy in ("mirrored", "multi-worker"):
+        raise InputError("--jit on compiles a step for one device; leave it out, or --strategy")
+    if config.jit == "auto":
+        return XLA_SPEED.get((config.arch, _device()), 0) > 1
     return config.jit == "on"
+
+
+def described_compilation(config) -> str:
+    """Whether XLA compiles the step, and why."""
+    choice = "XLA" if use_xla(config) else "no XLA"
+    if config.jit != "auto":
+        return f"{choice}, as asked"
+    speed = XLA_SPEED.get((config.arch, _device()))
+    if speed is None:
+        return f"{choice}: not measured for {config.arch} on a {_device()}"
+    return f"{choice}: it gave {speed} times the speed for {config.arch} on a {_device()}"
+
+
+def _device() -> str:
+    return "GPU" if tf.config.get_visible_devices("GPU") else "CPU"

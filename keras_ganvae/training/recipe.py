@@ -34,7 +34,7 @@ from keras_ganvae.training.callbacks import (
 )
 from keras_ganvae.training.contrast import fit_contrast
 from keras_ganvae.training.lock import locked
-from keras_ganvae.training.optimizers import compile_model, use_xla
+from keras_ganvae.training.optimizers import compile_model, described_compilation, use_xla
 from keras_ganvae.training.placement import ONE_DEVICE, Placement, place
 from keras_ganvae.training.run import Run, check_free
 from keras_ganvae.training.saver import KeepMetrics, Saver
@@ -189,6 +189,7 @@ def prepare(config: TrainConfig, cluster=None) -> Job:
             f" {len(dataset.train)} training images"
         )
     log.info("data: %s", dataset.summary())
+    log.info("compilation: %s", described_compilation(config))
     return Job(config, dataset, placement)
 
 
@@ -247,9 +248,10 @@ def together(job, folder, state=None):
         "versions": runtime.versions(),
         "saved state": state and (state.name, sha256_of(state / "manifest.json")),
     }
-    cure = f"start all again with --resume {folder}"
-    with clusters.losing_nobody(cluster, cure), clusters.logging_to(folder, cluster, state):
+    with clusters.losing_nobody(cluster, "its own output says why; start all again"):
         clusters.agree(job.placement.strategy, facts)
+    cure = f"go on by starting all again with --resume {folder}"
+    with clusters.losing_nobody(cluster, cure), clusters.logging_to(folder, cluster, state):
         yield
         # A worker ends when the run is finished, not before.
         clusters.agree(job.placement.strategy, {"end": job.config.epochs})
@@ -324,17 +326,13 @@ def _crew(run, model, dataset, start, checkpoint_minutes):
 
 def _fit(model, job, position, callbacks):
     """`fit` from a position to the last epoch; the rest of a begun epoch on its own."""
-    config, images = job.config, job.dataset.train.images
-    steps = steps_per_epoch(len(images), config.batch_size)
+    config = job.config
+    steps = steps_per_epoch(len(job.dataset.train), config.batch_size)
     held_out = job.dataset.validation.images
 
     def fit(position, until, extra=()):
         model.fit(
-            job.placement.distributed(
-                functools.partial(
-                    training_batches, images, config.batch_size, config.seed, position
-                )
-            ),
+            training_data(job, position),
             initial_epoch=position.epoch,
             epochs=until,
             steps_per_epoch=steps - position.step,
@@ -352,6 +350,13 @@ def _fit(model, job, position, callbacks):
         position = Position(position.epoch + 1)
     if position.epoch < config.epochs:
         fit(position, config.epochs)
+
+
+def training_data(job, position):
+    """The batches from a position on, for the replicas of this process."""
+    config, images = job.config, job.dataset.train.images
+    make = functools.partial(training_batches, images, config.batch_size, config.seed, position)
+    return job.placement.distributed(make)
 
 
 def _verbosity(placement):

@@ -148,7 +148,7 @@ class TensorBoard(keras.callbacks.Callback):
                 if name != "epoch" and not name.startswith("val_"):
                     tf.summary.scalar(name, row[name], step)
             # Both players of a GAN have the same rate.
-            rate = float(self.model.optimizers[0].learning_rate)
+            rate = float(ops.convert_to_numpy(self.model.optimizers[0].learning_rate))
             tf.summary.scalar("learning_rate", rate, step)
             for name, picture in self.pictures.latest.items():
                 tf.summary.image(name, picture[None], step)
