@@ -17,10 +17,11 @@ from keras_ganvae.errors import InputError, UserError
 
 PROGRAM = "keras-ganvae"
 
+MAKE_ROOM = "what was complete before is whole, make room and try again"
 # Failures of the machine rather than of the program: said in one line, exit 2.
 MACHINE_ERRORS = {
-    errno.ENOSPC: "the disk is full; what was complete before is whole",
-    errno.EDQUOT: "the disk quota is used up; what was complete before is whole",
+    errno.ENOSPC: f"the disk is full; {MAKE_ROOM}",
+    errno.EDQUOT: f"the disk quota is used up; {MAKE_ROOM}",
     errno.EROFS: "the file system is read-only",
     errno.EACCES: "permission denied",
     errno.EPERM: "not permitted",

@@ -1,6 +1,7 @@
 """Writing files so that a death at any moment leaves the old file or the new one, whole."""
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -29,7 +30,8 @@ def replacing(path):
     os.close(descriptor)
     beside = Path(name)
     try:
-        yield beside
+        with _full_disk_named(path):
+            yield beside
         beside.chmod(0o666 & ~_umask())  # mkstemp's 0600 would lock out other readers
         sync(beside)
         os.replace(beside, path)
@@ -48,7 +50,8 @@ def replacing_folder(path):
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = Path(tempfile.mkdtemp(dir=path.parent, prefix=UNFINISHED))
     try:
-        yield beside
+        with _full_disk_named(path):
+            yield beside
         beside.chmod(0o777 & ~_umask())
         for file in beside.rglob("*"):
             sync(file)
@@ -61,6 +64,17 @@ def replacing_folder(path):
         shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _full_disk_named(path):
+    """Let a full disk's error name `path`: a write's own names no file, a copy's its source."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            error.filename, error.filename2 = str(path), None
+        raise
 
 
 def check_parent(out):

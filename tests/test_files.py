@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 
@@ -36,6 +37,21 @@ def test_a_failure_leaves_the_old_file_and_no_litter(tmp_path, failure):
         raise failure
     assert path.read_text() == "old"
     assert _everything(tmp_path) == ["file.txt"]
+
+
+@pytest.mark.parametrize("writer", [replacing, replacing_folder])
+@pytest.mark.parametrize("names", [(), ("/source", None, "/.part-x")])
+def test_a_full_disk_is_that_of_what_is_written(tmp_path, writer, names):
+    with pytest.raises(OSError) as caught, writer(tmp_path / "new"):
+        raise OSError(errno.ENOSPC, "full", *names)
+    assert (caught.value.filename, caught.value.filename2) == (str(tmp_path / "new"), None)
+    assert _everything(tmp_path) == []
+
+
+def test_another_error_keeps_its_own_file(tmp_path):
+    with pytest.raises(OSError) as caught, replacing_folder(tmp_path / "new"):
+        raise OSError(errno.EACCES, "denied", "/source")
+    assert caught.value.filename == "/source"
 
 
 def test_a_new_file_has_the_permissions_of_any_other(tmp_path):

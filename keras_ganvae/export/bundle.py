@@ -219,14 +219,19 @@ class Sampler:
             InputError: the source lacks the prior or the variant, or is damaged.
         """
         model = self.model(variant)
-        if not _decodes(model):
-            if prior is not None:
-                raise InputError(f"{model.path} draws from its own prior; leave out --prior")
+        if not _decodes(model) and prior is not None:
+            raise InputError(f"{model.path} draws from its own prior; leave out --prior")
+        if self._draws_itself(model, prior):
             seeds = noise.image_seeds(seed, count)
             pixels = [model.run("sample", seed=seeds[i : i + 1])["image"] for i in range(count)]
             return _to_uint8(np.concatenate(pixels), model)
         z = self.prior(prior, model).sample(count, seed)
         return _to_uint8(decode(model, z), model)
+
+    def _draws_itself(self, model, prior):
+        """Whether its signature `sample` knows best what to draw z from."""
+        alone = self.bundle is None and prior is None
+        return not _decodes(model) or (alone and "sample" in model.signatures)
 
     def model(self, variant=None) -> interpreter.Model:
         """The loaded file to draw from.
@@ -259,14 +264,15 @@ class Sampler:
             parts = f" of {chosen.components} components" if chosen.name == "mixture" else ""
             source = f"mixture{parts}" if chosen.name == "mixture" else "N(0, I)"
         else:
-            source = "N(0, I)" if _decodes(self.file) else "its own prior"
+            source = "its own prior" if self._draws_itself(self.file, prior) else "N(0, I)"
         return f"{name}, {variant}, {source}" if variant else f"{name}, {source}"
 
 
 def open_source(path) -> Sampler:
     """A bundle folder or a .tflite file to draw from.
 
-    A file draws from N(0, I), unless a model_card.json beside it lists the file.
+    A file draws as its bundle, if a model_card.json beside it lists the file; else by its own
+    signature `sample`, or from N(0, I) where it has none.
 
     Raises:
         InputError: it is neither, or damaged, or has neither `decode` nor `sample`.

@@ -4,10 +4,12 @@ import io
 import math
 
 from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 from PIL import Image
 
 from keras_ganvae.files import replacing
 
+OFFSETS = (9, -9, 36, -36, 63)  # of labels from their points; 1/72 inch
 COLOURS = 48  # enough for the smooth edges of letters and the scale
 
 
@@ -28,21 +30,6 @@ def write(path, result: dict):
     # From the floor up, so that a small difference does not look like a large one.
     scale = {"c": colours, "cmap": "viridis_r", "vmin": real} if found else {}
     points = axes.scatter(sizes, times, s=140, edgecolor="black", **scale)
-    for i, name in enumerate(files):
-        text = name.replace("_", " ")
-        if found:
-            text += f"\n{colours[i]:.3g}"
-        # Above and below in turn, since two int8 files lie close to each other.
-        offset = 12 if i % 2 else -12
-        axes.annotate(
-            text,
-            (sizes[i], times[i]),
-            xytext=(0, offset),
-            textcoords="offset points",
-            ha="center",
-            va="bottom" if offset > 0 else "top",
-            fontsize="small",
-        )
     axes.set(xscale="log", xlabel="size, KB", ylabel="time for one image at one thread, ms (p50)")
     axes.set_xlim(min(sizes) / 1.8, max(sizes) * 1.8)
     axes.set_ylim(0, max(times) * 1.35)
@@ -55,11 +42,39 @@ def write(path, result: dict):
             points,
             label=f"Fréchet distance (real images {real:.2g})",
         )
+    labels = [name.replace("_", " ") for name in files]
+    if found:
+        labels = [f"{label}\n{value:.3g}" for label, value in zip(labels, colours, strict=True)]
+    _label(axes, labels, list(zip(sizes, times, strict=True)))
     whole = io.BytesIO()
     figure.savefig(whole, format="png", dpi=100)
     # A quarter of the bytes, which every clone of the reference bundles carries.
     with Image.open(whole) as opened, replacing(path) as beside:
         opened.convert("RGB").quantize(COLOURS).save(beside, format="png", optimize=True)
+
+
+def _label(axes, labels, points):
+    """A label at each point, above or below it, where it covers no other label and no point."""
+    axes.figure.draw_without_rendering()  # places are known from now on
+    radius = 8  # pixels
+    taken = [Bbox([at - radius, at + radius]) for at in axes.transData.transform(points)]
+    for label, point in zip(labels, points, strict=True):
+        for offset in OFFSETS:
+            text = axes.annotate(
+                label,
+                point,
+                xytext=(0, offset),
+                textcoords="offset points",
+                ha="center",
+                va="bottom" if offset > 0 else "top",
+                fontsize="small",
+            )
+            text.set_in_layout(False)
+            box = text.get_window_extent()
+            if offset == OFFSETS[-1] or not box.count_overlaps(taken):
+                break
+            text.remove()
+        taken.append(box)
 
 
 def _minor(x):

@@ -25,6 +25,18 @@ WHEN = {
     "int8": "on integer chips",
     "sampler": "to draw by seed",
 }
+# What `benchmark` measures, as the table heads it.
+METRICS = {
+    "frechet": "Fréchet",
+    "coverage": "Coverage",
+    "p50_ms": "ms an image",
+    "load_ms": "Load, ms",
+    "memory_mb": "Memory, MB",
+}
+METRICS_MEAN = (
+    "Fréchet: the distance of the images from the test images, smaller is better; real images"
+    " have one, too. Coverage: the share of the test images with a like one among them."
+)
 WIDTH = 80  # columns of the text
 # Lines in a row that begin with a letter or a bold word: no table, list, heading or HTML.
 PARAGRAPH = re.compile(r"(?<=\n\n)(?:(?:[A-Za-z\"`]|\*\*).*\n)*(?:[A-Za-z\"`]|\*\*).*(?=\n\n)")
@@ -129,7 +141,7 @@ def _values(card):
         "delegate_table": _delegate_table(card),
         "signature_table": _signature_table(card),
         "agrees": _agrees(card["files"][file]),
-        "metric_list": _metric_list(card["metrics"]),
+        "measured": _measured(card["metrics"]),
         "provenance": _provenance(card),
         "command": card["command"],
     }
@@ -189,13 +201,31 @@ def _shape(spec):
     return f"[{shape}]" + (" int32" if spec["dtype"] == "int32" else "")
 
 
-def _metric_list(metrics):
-    lines = []
-    for name, value in metrics.items():
-        if isinstance(value, dict):
-            value = ", ".join(f"{key} {_short(item)}" for key, item in value.items())
-        lines.append(_filled(f"- {name}: {_short(value)}", "  "))
-    return "\n".join(lines)
+def _measured(metrics):
+    """A table of the numbers of each source of images, and what was said beside them."""
+    sources = {name: each for name, each in metrics.items() if isinstance(each, dict)}
+    numbers = {
+        name: {key: each for key, each in found.items() if not isinstance(each, str)}
+        for name, found in sources.items()
+    }
+    named = dict.fromkeys(key for found in numbers.values() for key in found)
+    keys = [key for key in METRICS if key in named] + [key for key in named if key not in METRICS]
+    rows = [("Images of", *(METRICS.get(key, key) for key in keys))]
+    for name, found in numbers.items():
+        rows.append((name, *(_short(found.get(key)) for key in keys)))
+    notes = [
+        f"- {name}: {text}"
+        for name, found in sources.items()
+        for text in found.values()
+        if isinstance(text, str)
+    ]
+    notes += [f"- {name}: {_short(each)}" for name, each in metrics.items() if name not in sources]
+    parts = [table(rows, right=range(1, len(rows[0])))] if keys else []
+    if "frechet" in named:
+        parts.append(_filled(METRICS_MEAN))
+    if notes:
+        parts.append("\n".join(_filled(note, "  ") for note in notes))
+    return "\n\n".join(parts)
 
 
 def _provenance(card):

@@ -44,7 +44,7 @@ def write(bundles, out, *, overwrite=False) -> Path:
     opened = [open_checked(path) for path in bundles]
     folders = list(_folders(opened))
     with replacing_folder(out) as folder:
-        shutil.copytree(BUILT, folder, dirs_exist_ok=True)
+        _copy_app(folder)
         for each, name in zip(opened, folders, strict=True):
             _copy(each, folder / name)
         listed = [
@@ -139,6 +139,16 @@ def _folders(opened):
             )
         taken[folder.casefold()] = each.path
         yield folder
+
+
+def _copy_app(folder):
+    """The built app; the first error is raised as it is, where `shutil.copytree` collects them."""
+    for path in sorted(BUILT.rglob("*")):
+        copy = folder / path.relative_to(BUILT)
+        if path.is_dir():
+            copy.mkdir()
+        else:
+            shutil.copyfile(path, copy)
 
 
 def _copy(each, folder):

@@ -10,7 +10,7 @@ import pytest
 
 from keras_ganvae import drawing, noise
 from keras_ganvae.errors import InputError
-from keras_ganvae.export import GOLDEN, card, interpreter
+from keras_ganvae.export import GOLDEN, SAMPLER, card, interpreter
 from keras_ganvae.export.bundle import Bundle, decode, open_source, read_golden
 
 CARD = card.NAME
@@ -236,6 +236,20 @@ def test_a_file_alone_draws_from_the_normal_prior(tiny_bundle, tmp_path):
         source.sample(4, seed=0, prior="mixture")
     with pytest.raises(InputError, match="no variants"):
         source.sample(4, seed=0, variant="int8")
+
+
+def test_a_sampler_alone_draws_what_its_bundle_draws(tiny_bundle, tmp_path):
+    alone = tmp_path / "mine.tflite"
+    alone.write_bytes((tiny_bundle("vae") / SAMPLER).read_bytes())
+    source, whole = open_source(alone), open_source(tiny_bundle("vae"))
+    for prior in (None, "normal"):
+        expected = whole.sample(4, seed=3, prior=prior).astype(int)
+        assert np.abs(source.sample(4, seed=3, prior=prior) - expected).max() <= 1
+    assert not np.array_equal(source.sample(4, seed=3), source.sample(4, seed=3, prior="normal"))
+    assert source.describe() == "mine.tflite, its own prior"
+    assert source.describe("normal") == "mine.tflite, N(0, I)"
+    with pytest.raises(InputError, match="no mixture"):
+        source.sample(4, seed=3, prior="mixture")
 
 
 def test_a_file_that_its_own_card_does_not_know(bundle_copy):

@@ -103,9 +103,30 @@ def test_delegates_say_why_not(make_facts):
 def test_metrics_are_shown_when_there_are_some(make_facts):
     facts = make_facts()
     assert "## Measured" not in readme.render(cards.build(facts))
-    measured = {"floor": {"frechet": 2.6}, "model.tflite": {"frechet": 9.04, "coverage": None}}
+    measured = {
+        "real images": {"frechet": 0.66612},
+        "float32": {"coverage": None, "frechet": 9.04, "p50_ms": 0.0412, "other": 3},
+        "int8": {"frechet": 11.0, "note": "its Fréchet distance is 1.22 times float32's"},
+        "protocol": "10,000 samples",
+    }
     text = readme.render(cards.build(dataclasses.replace(facts, metrics=measured)))
-    assert "- floor: frechet 2.6\n- model.tflite: frechet 9.04, coverage -\n" in text
+    part = text.partition("## Measured\n\n")[2].partition("\n## ")[0]
+    assert [re.sub(" +", " ", line) for line in part.splitlines() if line.startswith("| ")] == [
+        "| Images of | Fréchet | Coverage | ms an image | other |",
+        "| ----------- | ------: | -------: | ----------: | ----: |",
+        "| real images | 0.666 | - | - | - |",
+        "| float32 | 9.04 | - | 0.0412 | 3 |",
+        "| int8 | 11 | - | - | - |",
+    ]
+    assert "smaller is better" in part
+    assert "- int8: its Fréchet distance is 1.22 times float32's\n- protocol: 10,000" in part
+
+
+def test_metrics_of_speed_alone_are_a_table_without_images(make_facts):
+    measured = {"float32": {"p50_ms": 0.0412}}
+    text = readme.render(cards.build(dataclasses.replace(make_facts(), metrics=measured)))
+    part = text.partition("## Measured\n\n")[2].partition("\n## ")[0]
+    assert "ms an image" in part and "Fréchet" not in part
 
 
 def test_numbers_of_the_card_are_in_the_text(make_facts):

@@ -1,3 +1,4 @@
+import errno
 import json
 import re
 import shutil
@@ -265,6 +266,17 @@ def test_web_explains_what_is_wrong_in_one_line(command, bundle, stand_in, tmp_p
     monkeypatch.setattr("tempfile.mkdtemp", _refuse)
     code, _, err = command("web", bundle, "--out", tmp_path / "x")
     assert code == 2 and "permission denied" in err
+
+
+def test_web_on_a_full_disk_names_the_site(command, bundle, stand_in, tmp_path, monkeypatch):
+    def full(source, copy):
+        raise OSError(errno.ENOSPC, "No space left on device", str(source), None, str(copy))
+
+    monkeypatch.setattr("shutil.copyfile", full)
+    code, _, err = command("web", bundle, "--out", tmp_path / "x")
+    assert code == 2 and err.count("\n") == 1
+    assert "the disk is full" in err and f"({tmp_path / 'x'})" in err
+    assert not list(tmp_path.iterdir())
 
 
 def _refuse(*_, **__):

@@ -68,3 +68,25 @@ test('sizes', () => {
   assert.equal(cards.size(12), '1 kB');
   assert.equal(cards.size(2499844), '2.5 MB');
 });
+
+test('what was measured is a table with names for people', () => {
+  const metrics = {
+    'real images': {frechet: 0.66612, coverage: 0.9527},
+    dynamic_int8: {frechet: 5.5, coverage: 0.9, p50_ms: 0.03812, note: 'it is behind', other_one: 7},
+    protocol: '10,000 samples',
+  };
+  assert.deepEqual(cards.measured({...CARD, metrics}), {
+    head: ['', 'Fréchet distance', 'Coverage', 'ms an image', 'other one'],
+    rows: [
+      ['real images', '0.666', '0.953', '–', '–'],
+      ['dynamic int8', '5.5', '0.9', '0.0381', '7'],
+    ],
+    notes: ['dynamic int8: it is behind', '10,000 samples'],
+  });
+});
+
+test('where nothing was measured there is no table', () => {
+  const nothing = {head: [''], rows: [], notes: []};
+  assert.deepEqual(cards.measured(CARD), nothing);
+  assert.deepEqual(cards.measured({metrics: {}}), nothing);
+});

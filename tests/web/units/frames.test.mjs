@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
 
-import {createLoop, Meter} from '../../../keras_ganvae/web/app/src/frames.js';
+import {createLoop, Meter, typicalTime} from '../../../keras_ganvae/web/app/src/frames.js';
 
 /** Frames that come when the test says so. */
 function frames() {
@@ -72,4 +72,28 @@ test('the rate is that of the last second, without pauses', () => {
   assert.equal(meter.rate, null);
   for (let i = 1; i <= 10; i++) meter.add(10_000 + i * 25);
   assert.equal(meter.rate, 40);
+});
+
+/** A clock that `work` moves on: by 100 at first, then by `usual`. */
+function clock(usual, cold = 6) {
+  let [time, runs] = [0, 0];
+  return {now: () => time, work: async () => (time += runs++ < cold ? 100 : usual), runs: () => runs};
+}
+
+test('the typical time is that of warm runs', async () => {
+  const {now, work, runs} = clock(2);
+  assert.equal(await typicalTime(work, now), 2);
+  assert.ok(runs() <= 36);
+});
+
+test('a fast one is timed in six batches', async () => {
+  const {now, work, runs} = clock(0.25, 0);
+  assert.equal(await typicalTime(work, now), 0.25);
+  assert.equal(runs(), 36);
+});
+
+test('a slow device is timed twice, no more', async () => {
+  const {now, work, runs} = clock(80, 0);
+  assert.equal(await typicalTime(work, now), 80);
+  assert.equal(runs(), 12);
 });

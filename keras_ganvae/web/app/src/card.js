@@ -65,3 +65,38 @@ export function size(bytes) {
     ? `${Math.max(1, Math.round(bytes / 1e3))} kB`
     : `${(bytes / 1e6).toFixed(1)} MB`;
 }
+
+const COLUMNS = {
+  frechet: 'Fréchet distance',
+  coverage: 'Coverage',
+  p50_ms: 'ms an image',
+  load_ms: 'ms to load',
+  memory_mb: 'MB of memory',
+};
+
+/**
+ * What `keras-ganvae benchmark` found, as a table.
+ * @returns {{head: string[], rows: string[][], notes: string[]}}: no rows where there is nothing
+ */
+export function measured(card) {
+  const entries = Object.entries(card.metrics ?? {});
+  const isRow = ([, value]) => value !== null && typeof value === 'object';
+  const found = entries.filter(isRow);
+  const isNumber = ([, value]) => typeof value === 'number';
+  const named = found.flatMap(([, numbers]) => Object.entries(numbers).filter(isNumber));
+  const keys = [...new Set([...Object.keys(COLUMNS), ...named.map(([key]) => key)])].filter((key) =>
+    found.some(([, numbers]) => typeof numbers[key] === 'number'),
+  );
+  const figure = (value) => (typeof value === 'number' ? String(+value.toPrecision(3)) : '–');
+  const told = found.flatMap(([name, numbers]) =>
+    Object.values(numbers)
+      .filter((value) => typeof value === 'string')
+      .map((text) => `${label(name)}: ${text}`),
+  );
+  const rest = entries.filter(([, value]) => typeof value === 'string').map(([, text]) => text);
+  return {
+    head: ['', ...keys.map((key) => COLUMNS[key] ?? label(key))],
+    rows: found.map(([name, numbers]) => [label(name), ...keys.map((key) => figure(numbers[key]))]),
+    notes: [...told, ...rest],
+  };
+}

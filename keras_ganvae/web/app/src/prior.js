@@ -15,7 +15,7 @@ export function createPrior(latent) {
   const thresholds = choiceThresholds(weights);
   return {
     size,
-    name: `a mixture of ${weights.length} Gaussians`,
+    name: weights.length === 1 ? 'a Gaussian' : `a mixture of ${weights.length} Gaussians`,
     straight: true, // the way between two draws
     draw(seed) {
       const k = choice(seed, thresholds, size);

@@ -1,5 +1,6 @@
 // One bundle, opened: its card, its prior, and the models of its files.
 import * as cards from './card.js';
+import {typicalTime} from './frames.js';
 import {DRAWS, mostActive, statistics} from './latent.js';
 import {createPrior, drawMany} from './prior.js';
 import {compile} from './runtime.js';
@@ -171,17 +172,10 @@ class Bundle {
     return this.#ranking;
   }
 
-  /** Milliseconds that an image takes: the median of five means. */
-  async time() {
+  /** Milliseconds that an image takes. */
+  time() {
     const z = this.prior.draw(0);
-    const means = [];
-    for (let batch = 0; batch < 6; batch++) {
-      // One alone is too short for a clock that some browsers keep coarse on purpose.
-      const began = performance.now();
-      for (let i = 0; i < 6; i++) await this.decode(z);
-      means.push((performance.now() - began) / 6);
-    }
-    return means.slice(1).sort((a, b) => a - b)[2]; // the first warms up
+    return typicalTime(() => this.decode(z));
   }
 
   async close() {

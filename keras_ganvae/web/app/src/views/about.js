@@ -6,6 +6,13 @@ import {log} from '../runtime.js';
 
 const figure = (value) => (Number.isFinite(value) ? value.toExponential(1) : '–');
 
+/** A heading of a table; an empty one is a plain cell. */
+function heading(text, scope) {
+  const cell = textElement(text ? 'th' : 'td', text);
+  if (text) cell.scope = scope;
+  return cell;
+}
+
 export function createAbout(app) {
   const [button, result, table] = ['check', 'check-result', 'check-table'].map(element);
   let shownOf = null;
@@ -51,15 +58,13 @@ export function createAbout(app) {
     const last = error ? `${verdict}: ${error}` : verdict;
     const what = output ? `${signature}: ${output}` : signature;
     const cells = [last, what, figure(measured?.max_error), figure(measured?.mean_error)];
-    const head = textElement('th', file);
-    head.scope = 'row';
-    row.append(head, ...cells.map((text) => textElement('td', text)));
+    row.append(heading(file, 'row'), ...cells.map((text) => textElement('td', text)));
     row.className = verdict;
     return row;
   }
 
   function describe({card, folder, prior}) {
-    const {architecture, dataset, training, image, metrics} = card;
+    const {architecture, dataset, training, image} = card;
     element('about-name').textContent = card.name;
     element('about-summary').textContent = card.summary;
     const kind = cards.isVariational(card)
@@ -74,13 +79,13 @@ export function createAbout(app) {
       'Training images': dataset?.images?.toLocaleString('en'),
       Epochs: training?.epochs,
       Licence: card.license,
-      ...flat(metrics),
     };
     element('about-facts').replaceChildren(
       ...Object.entries(facts)
         .filter(([, text]) => text)
         .flatMap(([name, text]) => [textElement('dt', name), textElement('dd', text)]),
     );
+    describeMeasured(cards.measured(card));
     element('about-files').replaceChildren(
       ...Object.entries(card.files)
         .filter(([name]) => !name.includes('/'))
@@ -92,6 +97,21 @@ export function createAbout(app) {
           return item;
         }),
     );
+  }
+
+  function describeMeasured({head, rows, notes}) {
+    element('measured').hidden = !rows.length && !notes.length;
+    element('measured-scroll').hidden = !rows.length;
+    const table = element('measured-table');
+    table.tHead.rows[0].replaceChildren(...head.map((text) => heading(text, 'col')));
+    table.tBodies[0].replaceChildren(
+      ...rows.map(([name, ...figures]) => {
+        const row = document.createElement('tr');
+        row.append(heading(name, 'row'), ...figures.map((text) => textElement('td', text)));
+        return row;
+      }),
+    );
+    element('measured-notes').replaceChildren(...notes.map((text) => textElement('p', text)));
   }
 
   return {
@@ -107,15 +127,4 @@ export function createAbout(app) {
     },
     empty: () => true,
   };
-}
-
-/** {"psnr": {"float32": 40}} -> {"psnr, float32": "40"} */
-function flat(metrics, before = '') {
-  return Object.fromEntries(
-    Object.entries(metrics ?? {}).flatMap(([name, value]) => {
-      const path = before ? `${before}, ${name}` : name;
-      if (value !== null && typeof value === 'object') return Object.entries(flat(value, path));
-      return [[path, typeof value === 'number' ? String(+value.toPrecision(4)) : String(value)]];
-    }),
-  );
 }
