@@ -269,7 +269,7 @@ def _train(run, model, job, start, checkpoint_minutes):
     spread_dropout(model)
     if not job.placement.is_chief:
         with clusters.leaving_signals_to_the_chief():
-            _fit(model, job, start.position, [StopOnNonFinite(start.position.step), WorkerLog()])
+            fit(model, job, start.position, [StopOnNonFinite(start.position.step), WorkerLog()])
         return run
     crew = _crew(run, model, job.dataset, start, checkpoint_minutes)
     with (
@@ -278,7 +278,7 @@ def _train(run, model, job, start, checkpoint_minutes):
         runtime.progress_on_stderr(),
     ):
         log_of_worker = [WorkerLog()] if job.placement.cluster else []
-        _fit(model, job, start.position, [*log_of_worker, *crew.callbacks()])
+        fit(model, job, start.position, [*log_of_worker, *crew.callbacks()])
         _finish(run, model, job.dataset, crew)
     crew.watch.stop_if_wanted()
     return run
@@ -324,13 +324,13 @@ def _crew(run, model, dataset, start, checkpoint_minutes):
     return Crew(guard, history, watch, pictures, tensorboard, Progress(config.epochs), saver)
 
 
-def _fit(model, job, position, callbacks):
+def fit(model, job, position, callbacks):
     """`fit` from a position to the last epoch; the rest of a begun epoch on its own."""
     config = job.config
     steps = steps_per_epoch(len(job.dataset.train), config.batch_size)
     held_out = job.dataset.validation.images
 
-    def fit(position, until, extra=()):
+    def train(position, until, extra=()):
         model.fit(
             training_data(job, position),
             initial_epoch=position.epoch,
@@ -346,10 +346,10 @@ def _fit(model, job, position, callbacks):
         )
 
     if position.step:
-        fit(position, position.epoch + 1, [KeepMetrics(model)])
+        train(position, position.epoch + 1, [KeepMetrics(model)])
         position = Position(position.epoch + 1)
     if position.epoch < config.epochs:
-        fit(position, config.epochs)
+        train(position, config.epochs)
 
 
 def training_data(job, position):

@@ -1,0 +1,86 @@
+"""Trains every architecture a few steps under one strategy; a process of test_strategies.py.
+
+    python equality.py FOLDER STRATEGY [WORKERS INDEX]
+
+Writes FOLDER/STRATEGY-INDEX.npz: for each architecture the gradient of the first step, the
+values of each epoch, and the weights at the end.
+"""
+
+import dataclasses
+import sys
+from pathlib import Path
+
+from keras_ganvae import architectures, runtime
+from keras_ganvae.config import TrainConfig
+
+# 43 images in batches of 8: the last one holds 3, unequal shares for two replicas.
+SETTINGS = {"dataset": "synthetic", "limit": 43, "batch_size": 8, "epochs": 2, "latent_dim": 5}
+
+
+def main(folder, strategy, workers=None, index="0"):
+    runtime.start()
+    import numpy as np
+
+    from keras_ganvae.training import cluster, recipe
+
+    replicas = 2 if strategy == "mirrored" else None
+    config = TrainConfig(arch="vae", strategy=strategy, replicas=replicas, **SETTINGS)
+    job = recipe.prepare(config, cluster.from_flags(workers, workers and int(index)))
+    found = {}
+    for arch in architectures.names():
+        job = dataclasses.replace(job, config=settings_of(arch))
+        found |= {f"{arch} {name}": value for name, value in trained(job).items()}
+    np.savez(Path(folder) / f"{strategy}-{index}.npz", **found)
+
+
+def settings_of(arch):
+    # Each replica drops other units; without dropout the steps are the same.
+    gan = architectures.load(arch).KIND == "adversarial"
+    config = TrainConfig(arch=arch, schedule="constant", dropout=False if gan else None, **SETTINGS)
+    return architectures.resolve(config)
+
+
+def trained(job):
+    found = {"gradient": first_gradient(job)}
+    model = built(job)
+    for epoch, row in enumerate(fit_epochs(model, job)):
+        found |= {f"{name} of epoch {epoch}": value for name, value in row.items()}
+    return found | {f"weight {i}": value for i, value in enumerate(model.get_weights())}
+
+
+def built(job):
+    from keras_ganvae.training import recipe
+
+    return recipe.build(job.config, job.dataset, job.placement)
+
+
+def fit_epochs(model, job):
+    """The values of each epoch, validation's among them."""
+    import keras
+
+    from keras_ganvae.training import recipe
+
+    rows = []
+    note = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: rows.append(dict(logs)))
+    recipe.fit(model, job, recipe.Position(), [note])
+    return rows
+
+
+def first_gradient(job):
+    """Of all weights, from one step of gradient descent at rate 1."""
+    import numpy as np
+
+    from keras_ganvae.training import recipe
+
+    descent = dataclasses.replace(job.config, optimizer="sgd", learning_rate=1.0)
+    model = built(dataclasses.replace(job, config=descent))
+    weights = [weight for network in model.networks for weight in network.trainable_weights]
+    before = [weight.numpy() for weight in weights]
+    batches = recipe.training_data(job, recipe.Position())
+    model.fit(batches, steps_per_epoch=1, shuffle=False, verbose=0)
+    steps = [old - weight.numpy() for old, weight in zip(before, weights, strict=True)]
+    return np.concatenate([step.ravel() for step in steps])
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
