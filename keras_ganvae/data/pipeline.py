@@ -1,15 +1,18 @@
 """From uint8 arrays to float32 batches.
 
-Pixels stay uint8 in memory. Only indices are shuffled, and whole batches are gathered,
-so an epoch costs one permutation and one copy of each image. The order within an epoch
-is a pure function of (seed, epoch): a run that is resumed at any step sees the batches
-that it would have seen.
+Pixels stay uint8, in memory or wherever else they are kept. Only indices are shuffled, and
+whole batches are gathered, so an epoch costs one permutation and one copy of each image. The
+order within an epoch is a pure function of (seed, epoch): a run that is resumed at any step
+sees the batches that it would have seen.
 """
 
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import tensorflow as tf
+
+READERS = 4  # batches fetched at a time, when the images are not in memory
 
 
 def steps_per_epoch(images: int, batch_size: int) -> int:
@@ -35,7 +38,7 @@ def training_batches(images, batch_size: int, *, seed: int, start: Position):
     """Shuffled batches without end.
 
     Args:
-        images: uint8 array, (N, H, W, C).
+        images: uint8 array, (N, H, W, C), or `LazyImages`.
         batch_size: images in a batch; the last of an epoch holds what is left.
         seed: with the epoch's number, fixes the order.
         start: the first batch.
@@ -61,13 +64,22 @@ def batches(images, batch_size: int):
 
 
 def _gather(indices, images):
-    pixels = tf.constant(images)
+    fetch, threads = _fetcher(images)
 
     def take(index):
-        batch = tf.cast(tf.gather(pixels, index), tf.float32) / 255.0
+        batch = tf.cast(fetch(index), tf.float32) / 255.0
         return tf.ensure_shape(batch, (None, *images.shape[1:]))
 
-    # One thread is enough: a gather takes well under 2 % of a training step.
     options = tf.data.Options()
     options.deterministic = True
-    return indices.map(take).prefetch(2).with_options(options)
+    return indices.map(take, num_parallel_calls=threads).prefetch(2).with_options(options)
+
+
+def _fetcher(images):
+    """(from indices (B,) to uint8 images (B, H, W, C) in TensorFlow, calls at a time)."""
+    if isinstance(images, np.ndarray):
+        pixels = tf.constant(images)
+        # One thread is enough: a gather takes well under 2 % of a training step.
+        return lambda index: tf.gather(pixels, index), None
+    # Read from a file, or decoded: a few batches ahead, or training would wait for them.
+    return lambda index: tf.numpy_function(images.__getitem__, [index], tf.uint8), READERS
