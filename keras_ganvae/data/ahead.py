@@ -5,8 +5,9 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-# Opening a file and decoding it let other threads run; more than a few only wait for each other.
-THREADS = min(8, max(2, os.cpu_count() or 1))
+# Reading and decoding let other threads run, but what is between them does not: with small
+# images more threads only wait for each other.
+THREADS = min(4, max(2, os.cpu_count() or 1))
 
 
 def in_order(function: Callable, items: Iterable) -> Iterator:

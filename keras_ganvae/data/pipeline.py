@@ -6,6 +6,7 @@ order within an epoch is a pure function of (seed, epoch): a run that is resumed
 sees the batches that it would have seen.
 """
 
+import functools
 import math
 from dataclasses import dataclass
 
@@ -81,5 +82,10 @@ def _fetcher(images):
         pixels = tf.constant(images)
         # One thread is enough: a gather takes well under 2 % of a training step.
         return lambda index: tf.gather(pixels, index), None
-    # Read from a file, or decoded: a few batches ahead, or training would wait for them.
-    return lambda index: tf.numpy_function(images.__getitem__, [index], tf.uint8), READERS
+    # Read from a file, or decoded: a few batches ahead, or training would wait for them. Not
+    # stateful: the same index gives the same images, so calls may overlap under determinism.
+    return functools.partial(_fetched, images), READERS
+
+
+def _fetched(images, index):
+    return tf.numpy_function(images.__getitem__, [index], tf.uint8, stateful=False)
