@@ -58,14 +58,14 @@ def _viewable(source: Source) -> bool:
     return all(part.view for part in source.parts.values())
 
 
-def choose(source: Source, shape, count: int, file: Path) -> str:
+def choose(source: Source, shape, count: int, folder: Path) -> str:
     """What `auto` comes to, said in one log line where there was a choice.
 
     Args:
         source: the opened `Source`.
         shape: (H, W, C) of its images, as they are to be kept.
         count: how many are wanted.
-        file: where they would be kept on disk.
+        folder: where they would be kept on disk.
 
     Raises:
         InputError: there is no room anywhere.
@@ -74,9 +74,7 @@ def choose(source: Source, shape, count: int, file: Path) -> str:
         return "memory"
     wanted = count * int(np.prod(shape, dtype=np.int64))
     viewable = _viewable(source)
-    # The file of an earlier state of the same data is to be replaced.
-    there = file.stat().st_size if file.is_file() else 0
-    free = Room(room.free_memory(), room.free_disk(file.parent) + DISK_SHARE * there)
+    free = Room(room.free_memory(), room.free_disk(folder))
     chosen = decide(wanted, free, viewable)
     if chosen is None:
         raise InputError(
@@ -85,7 +83,7 @@ def choose(source: Source, shape, count: int, file: Path) -> str:
             "--image-size N."
         )
     if chosen != "memory" or viewable:
-        _log.info("cache: %s (%s)", chosen, _reason(chosen, wanted, free, file))
+        _log.info("cache: %s (%s)", chosen, _reason(chosen, wanted, free, folder))
     return chosen
 
 
@@ -101,9 +99,9 @@ def decide(wanted: int, free: Room, viewable: bool) -> str | None:
     return "memory" if wanted <= free.memory // 3 else None
 
 
-def _reason(chosen: str, wanted: int, free: Room, file: Path) -> str:
+def _reason(chosen: str, wanted: int, free: Room, folder: Path) -> str:
     if chosen == "memory":
         return f"{size(wanted)} of {size(free.memory)} available"
     if chosen == "disk":
-        return f"{size(wanted)} in {file.parent}"
-    return f"{size(wanted)}, too large for memory and for {file.parent}"
+        return f"{size(wanted)} in {folder}"
+    return f"{size(wanted)}, too large for memory and for {folder}"

@@ -168,7 +168,9 @@ def _keep(cache: str, source: Source, plan, image_size, file: Path):
         return found
     counts = {name: len(plan[name][1]) for name in SPLITS}
     if cache == "auto":
-        cache = caching.choose(source, _shape(source, image_size), sum(counts.values()), file)
+        cache = caching.choose(
+            source, _shape(source, image_size), sum(counts.values()), file.parent
+        )
     if cache == "disk":
         layout = stored.Layout(counts, _shape(source, image_size), source.classes is not None)
         return stored.write(file, state, layout, _stream(source, plan, image_size))

@@ -6,12 +6,16 @@ order within an epoch is a pure function of (seed, epoch): a run that is resumed
 sees the batches that it would have seen.
 """
 
+import contextlib
 import functools
 import math
+import re
 from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
+
+from keras_ganvae.errors import InputError
 
 READERS = 4  # batches fetched at a time, when the images are not in memory
 
@@ -89,3 +93,21 @@ def _fetcher(images):
 
 def _fetched(images, index):
     return tf.numpy_function(images.__getitem__, [index], tf.uint8, stateful=False)
+
+
+@contextlib.contextmanager
+def bad_images_told():
+    """Around what takes batches: an image that can't be read is an InputError here too.
+
+    TensorFlow makes its own error, and a traceback in its message, of what a fetch raises.
+
+    Raises:
+        InputError: an image that a batch wants is damaged or gone; it is named.
+    """
+    try:
+        yield
+    except tf.errors.OpError as error:
+        told = re.search(r"InputError: (.*)", error.message)
+        if told is None:
+            raise
+        raise InputError(told[1]) from error

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_ganvae.data.lazy import LazyImages
-from keras_ganvae.data.room import size
+from keras_ganvae.data.room import free_disk, size
 from keras_ganvae.data.split import Split, fingerprint
 from keras_ganvae.errors import InputError
 from keras_ganvae.files import UNFINISHED, replacing
@@ -109,10 +109,13 @@ class StoredImages(LazyImages):
 
 
 class _Descriptor:
-    """A file open for reading, closed when nothing refers to it any more."""
+    """A file open for reading, closed when nothing refers to it any more.
 
-    def __init__(self, path: Path):
-        self.path = path
+    It is called `name` in errors; its path may change while it is open.
+    """
+
+    def __init__(self, path: Path, name: Path):
+        self.name = name
         self.number = os.open(path, os.O_RDONLY)
         weakref.finalize(self, os.close, self.number)
 
@@ -122,7 +125,7 @@ class _Descriptor:
         while done < len(out):
             part = os.pread(self.number, min(len(out) - done, _MOST_READ), place + done)
             if not part:
-                raise InputError(f"{self.path} was cut while it was in use; start again.")
+                raise InputError(f"{self.name} was cut while it was in use; start again.")
             out[done : done + len(part)] = np.frombuffer(part, np.uint8)
             done += len(part)
 
@@ -139,7 +142,7 @@ def read(path: Path, state: str) -> tuple[dict[str, Split], str] | None:
     if not path.is_file():
         return None
     try:
-        descriptor = _Descriptor(path)
+        descriptor = _Descriptor(path, path)
         header = json.loads(os.pread(descriptor.number, _HEADER, 0).rstrip(b"\0"))
         layout = Layout(header["counts"], tuple(header["shape"]), header["labelled"])
         if header["state"] != state:
@@ -151,7 +154,7 @@ def read(path: Path, state: str) -> tuple[dict[str, Split], str] | None:
                 return splits, header["fingerprint"]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         _log.debug("%s: %s", path, error)
-    _log.warning("cache: %s is damaged; it is written again", path)
+    _log.warning("cache: %s is damaged and not used", path)
     return None
 
 
@@ -178,34 +181,48 @@ def write(path: Path, state: str, layout: Layout, stream) -> tuple[dict[str, Spl
         InputError: there is no room for it, or it can't be written; nothing is left behind.
     """
     _log.info("cache: writing %s to %s", size(layout.total), path)
+    _refuse_too_large(path, layout)
     try:
         with replacing(path) as beside:
             _remove_abandoned(path.parent)
-            return _write(beside, state, layout, stream)
+            _fill(beside, layout, stream)
+            splits = _splits(_Descriptor(beside, path), layout)
+            digest = fingerprint(splits)
+            _sign(beside, state, layout, digest)
     except OSError as error:
-        raise InputError(
-            f"The images can't be written to {path} ({size(layout.total)}): {error.strerror}; "
-            "make room, set XDG_CACHE_HOME to a folder on another disk, or give --cache none."
-        ) from error
+        raise _no_room(path, layout, error.strerror) from error
+    return splits, digest
 
 
-def _write(path: Path, state: str, layout: Layout, stream) -> tuple[dict[str, Split], str]:
+def _refuse_too_large(path: Path, layout: Layout):
+    """Before minutes of decoding: the error that the full disk would be in the end."""
+    free = free_disk(path.parent)
+    if 0 < free < layout.total:  # where nothing can be written, writing will say why
+        raise _no_room(path, layout, f"only {size(free)} are free there")
+
+
+def _no_room(path: Path, layout: Layout, reason) -> InputError:
+    return InputError(
+        f"The images can't be written to {path} ({size(layout.total)}): {reason}; make room, "
+        "set XDG_CACHE_HOME to a folder on another disk, or give another --cache."
+    )
+
+
+def _fill(path: Path, layout: Layout, stream):
     with path.open("r+b", buffering=0) as file:
         for split, row, images, labels in stream:
             _put(file, layout.pixels_at(split, row), images)
             if labels is not None:
                 place = layout.labels_at(split) + row * _LABEL.itemsize
                 _put(file, place, labels.astype(_LABEL))
-        splits = _splits(_Descriptor(path), layout)  # of the file, whatever its name becomes
-        header = {
-            "state": state,
-            "counts": dict(layout.counts),
-            "shape": list(layout.shape),
-            "labelled": layout.labelled,
-            "fingerprint": fingerprint(splits),
-        }
-        _put(file, 0, np.frombuffer(json.dumps(header).encode().ljust(_HEADER, b"\0"), np.uint8))
-    return splits, header["fingerprint"]
+
+
+def _sign(path: Path, state: str, layout: Layout, digest: str):
+    """Writes the first page, last: with it the file is whole."""
+    header = {"state": state, "fingerprint": digest, **vars(layout)}
+    page = json.dumps(header).encode().ljust(_HEADER, b"\0")
+    with path.open("r+b", buffering=0) as file:
+        _put(file, 0, np.frombuffer(page, np.uint8))
 
 
 def _put(file, place: int, array: np.ndarray):
