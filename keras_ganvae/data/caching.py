@@ -22,8 +22,8 @@ CACHES = ("auto", "memory", "disk", "none")
 
 # `auto` takes at most this share of the free memory,
 MEMORY_SHARE = 4
-# and no more than this. TensorFlow holds a copy of what is in memory, and reading from a
-# file that the system still remembers costs a training next to nothing.
+# and no more than this: reading from a file that the system still remembers costs a training
+# next to nothing, and memory that the system lends it can be taken back.
 MOST_IN_MEMORY = 256 << 20
 DISK_SHARE = 2  # half of the free disk
 
@@ -95,8 +95,8 @@ def decide(wanted: int, free: Room, viewable: bool) -> str | None:
         return "disk"
     if viewable:
         return "none"
-    # Two copies at worst, and what TensorFlow itself needs.
-    return "memory" if wanted <= free.memory // 3 else None
+    # As much again for TensorFlow and the model.
+    return "memory" if wanted <= free.memory // 2 else None
 
 
 def _reason(chosen: str, wanted: int, free: Room, folder: Path) -> str:

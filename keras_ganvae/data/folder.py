@@ -26,9 +26,9 @@ from pathlib import Path
 import numpy as np
 
 from keras_ganvae.data import ahead
+from keras_ganvae.data.headers import plain_header
 from keras_ganvae.data.lazy import LazyImages
 from keras_ganvae.data.names import file_name
-from keras_ganvae.data.png import plain_header
 from keras_ganvae.data.resize import to_square
 from keras_ganvae.data.source import Part, Source, pieces, rows_in
 from keras_ganvae.errors import InputError
@@ -284,8 +284,9 @@ def _pixels(path: str, shape) -> np.ndarray:
     """One image as uint8 (H, W, C), cropped and scaled if its size is another."""
     height, width, channels = shape
     with _opened(path) as image:
-        # A JPEG can be decoded at a fraction of its size: much faster for photographs.
-        image.draft(None, (2 * width, 2 * height))
+        if image.size != (width, height):
+            # A JPEG can be decoded at a fraction of its size: much faster for photographs.
+            image.draft(None, (2 * width, 2 * height))
         image = _flat(_upright(image), "L" if channels == 1 else "RGB")
         if image.size != (width, height):
             image = to_square(image, height)

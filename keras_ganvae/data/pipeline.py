@@ -17,7 +17,8 @@ import tensorflow as tf
 
 from keras_ganvae.errors import InputError
 
-READERS = 4  # batches fetched at a time, when the images are not in memory
+READERS = 4  # batches fetched at a time, when TensorFlow does not hold the images
+MOST_COPIED = 64 << 20  # bytes; TensorFlow's copy of larger arrays would double their memory
 
 
 def steps_per_epoch(images: int, batch_size: int) -> int:
@@ -82,11 +83,11 @@ def _gather(indices, images):
 
 def _fetcher(images):
     """(from indices (B,) to uint8 images (B, H, W, C) in TensorFlow, calls at a time)."""
-    if isinstance(images, np.ndarray):
+    if isinstance(images, np.ndarray) and images.nbytes <= MOST_COPIED:
         pixels = tf.constant(images)
         # One thread is enough: a gather takes well under 2 % of a training step.
         return lambda index: tf.gather(pixels, index), None
-    # Read from a file, or decoded: a few batches ahead, or training would wait for them. Not
+    # Perhaps read from a file, or decoded: a few batches ahead, or training would wait. Not
     # stateful: the same index gives the same images, so calls may overlap under determinism.
     return functools.partial(_fetched, images), READERS
 
