@@ -45,7 +45,7 @@ def check(cache: str, source: Source):
     if cache == "none" and not _viewable(source):
         raise InputError(
             f"--cache none decodes the files of a folder when they are needed; {source.spec} "
-            "is none: use --cache memory."
+            "is no folder: use --cache memory."
         )
     if cache == "disk" and source.state is None:
         raise InputError(

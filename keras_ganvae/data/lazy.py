@@ -40,3 +40,17 @@ class LazyImages(ABC):
     @abstractmethod
     def _fetch(self, rows: np.ndarray) -> np.ndarray:
         """The images of the given numbers (n,), each from 0 to N - 1: uint8 (n, H, W, C)."""
+
+
+def first(images, count: int):
+    """The first `count` images, of an array or of `LazyImages`, without fetching any."""
+    return images[:count] if isinstance(images, np.ndarray) else _First(images, count)
+
+
+class _First(LazyImages):
+    def __init__(self, images: LazyImages, count: int):
+        super().__init__(min(count, len(images)), images.shape[1:])
+        self._images = images
+
+    def _fetch(self, rows):
+        return self._images[rows]

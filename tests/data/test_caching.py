@@ -10,7 +10,7 @@ from PIL import Image
 
 from keras_ganvae.data import caching, folder, load, pipeline, room, stored
 from keras_ganvae.data.caching import Room
-from keras_ganvae.data.lazy import LazyImages
+from keras_ganvae.data.lazy import LazyImages, first
 from keras_ganvae.data.pipeline import Position, bad_images_told, batches, training_batches
 from keras_ganvae.errors import InputError
 from keras_ganvae.files import UNFINISHED
@@ -165,6 +165,17 @@ def test_as_an_array(root):
     assert np.asarray(images, np.float32).dtype == np.float32
     with pytest.raises(IndexError):
         images[33]
+
+
+@pytest.mark.parametrize("cache", ["memory", "disk", "none"])
+def test_the_first_without_fetching_them(root, monkeypatch, cache):
+    expected = load(f"folder:{root}").train.images
+    images = load(f"folder:{root}", cache=cache).train.images
+    decoded = _decoding_counted(monkeypatch)
+    some = first(images, 9)
+    assert some.shape == (9, 6, 5, 3) and not decoded
+    np.testing.assert_array_equal(some[7:], expected[7:9])
+    assert len(first(images, 100)) == 33
 
 
 def _decoding_counted(monkeypatch):
