@@ -23,6 +23,7 @@ SCHEDULES = ("constant", "cosine")
 GENERATOR_LOSSES = ("non_saturating", "saturating")
 BINARISATIONS = ("stochastic", "threshold", "none")
 PRECISIONS = ("float32", "bfloat16", "float16")
+STRATEGIES = ("auto", "single", "mirrored", "multi-worker")
 SAMPLING_PRIORS = ("normal", "mixture")
 
 
@@ -100,10 +101,17 @@ class TrainConfig:
     )
     seed: int = option(0, "fixes weights, order, noise: everything", least=0, most=2**31 - 1)
     precision: str = option("float32", "of the arithmetic", choices=PRECISIONS)
+    # More than one GPU is asked for by nobody who wants one used; a single CPU gains nothing.
     strategy: str = option(
-        "auto", "devices to train on: one (auto is single)", choices=("auto", "single")
+        "auto", "devices to train on (auto: mirrored if there are GPUs)", choices=STRATEGIES
     )
-    jit: str = option("auto", "compile with XLA (auto is off)", choices=("auto", "on", "off"))
+    replicas: int | None = option(
+        None, "mirrored: GPUs to use, or parts to divide the CPU into", least=1
+    )
+    # Without it, statistics are of as many images as a replica has: another model.
+    sync_batch_norm: bool = option(True, "statistics of the whole batch, not of each replica's")
+    device: str = option("auto", "auto, cpu, gpu, or gpu:0,gpu:1,...")
+    jit: str = option("auto", "compile with XLA (auto: as measured)", choices=("auto", "on", "off"))
 
     def __post_init__(self):
         for each in dataclasses.fields(self):

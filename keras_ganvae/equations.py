@@ -6,39 +6,40 @@ log D = -softplus(-l) and log(1 - D) = -softplus(l) are exact at every l, where
 log(D + epsilon) is not. Noise is an argument, so that no function here is random.
 
 B is the batch, J the number of latent dimensions. Losses are what is minimised: where
-the paper maximises, the sign is turned.
+the paper maximises, the sign is turned. They come image by image: the mean over the
+batch is the model's, because one batch may be spread over many devices.
 """
 
 from keras import ops
 
 
 def generator_loss(fake_logits):
-    """Equation (1), the non-saturating loss: -mean log D(G(z)).
+    """Equation (1), the non-saturating loss, before its mean: -log D(G(z)).
 
     Args:
         fake_logits: D's logits for generated images, (B, 1).
 
     Returns:
-        Scalar in [0, inf), nats per image.
+        (B,) in [0, inf), nats per image.
     """
-    return ops.mean(ops.softplus(-fake_logits))
+    return ops.squeeze(ops.softplus(-fake_logits), axis=-1)
 
 
 def discriminator_loss(real_logits, fake_logits):
-    """Equation (2): -mean [log D(x) + log(1 - D(G(z)))].
+    """Equation (2) before its mean: -[log D(x) + log(1 - D(G(z)))].
 
     Args:
         real_logits: D's logits for real images, (B, 1).
         fake_logits: D's logits for generated images, (B, 1).
 
     Returns:
-        Scalar in [0, inf), nats per pair of images; 2 log 2 when D can't tell.
+        (B,) in [0, inf), nats per pair of images; 2 log 2 when D can't tell.
     """
-    return ops.mean(ops.softplus(-real_logits)) + ops.mean(ops.softplus(fake_logits))
+    return ops.squeeze(ops.softplus(-real_logits) + ops.softplus(fake_logits), axis=-1)
 
 
 def saturating_generator_loss(fake_logits):
-    """Equation (6), which G minimises: mean log(1 - D(G(z))).
+    """Equation (6), which G minimises, before its mean: log(1 - D(G(z))).
 
     Its gradient vanishes where D is sure that the images are generated (section 4.2).
 
@@ -46,9 +47,9 @@ def saturating_generator_loss(fake_logits):
         fake_logits: D's logits for generated images, (B, 1).
 
     Returns:
-        Scalar in (-inf, 0], nats per image.
+        (B,) in (-inf, 0], nats per image.
     """
-    return -ops.mean(ops.softplus(fake_logits))
+    return -ops.squeeze(ops.softplus(fake_logits), axis=-1)
 
 
 GENERATOR_LOSSES = {

@@ -3,6 +3,7 @@
 import contextlib
 import importlib
 import importlib.metadata
+import logging
 import os
 import platform
 import sys
@@ -23,6 +24,7 @@ def start(debug=False):
     os.environ["KERAS_BACKEND"] = "tensorflow"  # the train_steps are TensorFlow's
     if debug or "tensorflow" in sys.modules:
         return
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     # 3: its optimizer calls passes that it gives up on errors.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with tempfile.TemporaryFile() as chatter:

@@ -175,7 +175,7 @@ def test_json_round_trip(arch, preset):
 @pytest.mark.parametrize("preset", ["default", "paper"])
 def test_resolving_fills_every_setting_of_the_models_kind(arch, preset):
     kind = architectures.load(arch).KIND
-    optional = {"data_dir", "image_size", "limit", "validation_size"}
+    optional = {"data_dir", "image_size", "limit", "validation_size", "replicas"}
     config = architectures.resolve(TrainConfig(arch=arch, preset=preset))
     open_settings = {name for name, value in config.to_dict().items() if value is None}
     others = {name for name, each in FIELDS.items() if each.metadata["only"] not in (None, kind)}

@@ -32,6 +32,14 @@ def add(commands):
         metavar="X",
         help="between saved states inside an epoch (default 5)",
     )
+    parser.add_argument(
+        "--workers",
+        metavar="HOST:PORT,...",
+        help="of --strategy multi-worker, the chief first (else TF_CONFIG)",
+    )
+    parser.add_argument(
+        "--worker-index", type=int, metavar="I", help="which of --workers this is, from 0"
+    )
     parser.add_argument("--dry-run", action="store_true", help="say what would happen, and stop")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
@@ -55,12 +63,14 @@ def _default(each):
 
 
 def run_train(args):
+    from keras_ganvae.training import cluster as clusters
     from keras_ganvae.training.run import check_free
 
     if not args.checkpoint_minutes > 0:
         raise InputError(f"--checkpoint-minutes must be above 0, not {args.checkpoint_minutes}")
+    cluster = clusters.from_flags(args.workers, args.worker_index)
     if args.resume:
-        run_resume(args)
+        run_resume(args, cluster)
         return
     config = train_config(args)
     if args.out and not args.dry_run:
@@ -73,8 +83,13 @@ def run_train(args):
 
         print_plan(plan(config), args.json)
         return
-    minutes = args.checkpoint_minutes
-    run = recipe.train(config, args.out, overwrite=args.overwrite, checkpoint_minutes=minutes)
+    run = recipe.train(
+        config,
+        args.out,
+        overwrite=args.overwrite,
+        checkpoint_minutes=args.checkpoint_minutes,
+        cluster=cluster,
+    )
     print_run(run, args.json)
 
 
@@ -82,7 +97,7 @@ def run_train(args):
 RESUME_MAY = ("epochs",)
 
 
-def run_resume(args):
+def run_resume(args, cluster):
     from keras_ganvae.training.run import Run
 
     names = [each.name for each in dataclasses.fields(TrainConfig)]
@@ -98,7 +113,12 @@ def run_resume(args):
     from keras_ganvae.training import recipe
 
     epochs = getattr(args, "epochs", None)
-    run = recipe.resume(args.resume, epochs=epochs, checkpoint_minutes=args.checkpoint_minutes)
+    run = recipe.resume(
+        args.resume,
+        epochs=epochs,
+        checkpoint_minutes=args.checkpoint_minutes,
+        cluster=cluster,
+    )
     print_run(run, args.json)
 
 

@@ -3,7 +3,8 @@
 Pixels stay uint8, in memory or wherever else they are kept. Only indices are shuffled, and
 whole batches are gathered, so an epoch costs one permutation and one copy of each image. The
 order within an epoch is a pure function of (seed, epoch): a run that is resumed at any step
-sees the batches that it would have seen.
+sees the batches that it would have seen. So is each replica's share of a batch: every image
+is used once an epoch, whatever the number of replicas and workers.
 """
 
 import contextlib
@@ -40,7 +41,19 @@ class Position:
         return f"at epoch {self.epoch + 1}, step {self.step + 1}"
 
 
-def training_batches(images, batch_size: int, *, seed: int, start: Position):
+@dataclass(frozen=True)
+class Replicas:
+    """Which replicas of a run are fed here: `local` of them from `first`, of `total`."""
+
+    total: int = 1
+    first: int = 0
+    local: int = 1
+
+
+ONE = Replicas()
+
+
+def training_batches(images, batch_size: int, seed: int, start: Position, replicas: Replicas = ONE):
     """Shuffled batches without end.
 
     Args:
@@ -48,9 +61,12 @@ def training_batches(images, batch_size: int, *, seed: int, start: Position):
         batch_size: images in a batch; the last of an epoch holds what is left.
         seed: with the epoch's number, fixes the order.
         start: the first batch.
+        replicas: whose shares of each batch to give.
 
     Returns:
-        `tf.data.Dataset` of float32 batches (B, H, W, C) in [0, 1].
+        `tf.data.Dataset` of float32 batches (B, H, W, C) in [0, 1]. For more than one
+        replica the shares of those fed here, one after another, each with the size of the
+        whole batch.
     """
 
     def indices(epoch):
@@ -60,25 +76,48 @@ def training_batches(images, batch_size: int, *, seed: int, start: Position):
         return tf.data.Dataset.from_tensor_slices(order).batch(batch_size)
 
     epochs = tf.data.Dataset.range(start.epoch, tf.int64.max)
-    return _gather(epochs.flat_map(indices).skip(start.step), images)
+    return _gather(epochs.flat_map(indices).skip(start.step), images, replicas)
 
 
-def batches(images, batch_size: int):
-    """Every image once, in order: float32 batches (B, H, W, C) in [0, 1]."""
+def batches(images, batch_size: int, replicas: Replicas = ONE):
+    """Every image once, in order: what `training_batches` gives, with an end."""
     indices = tf.data.Dataset.range(len(images)).batch(batch_size)
-    return _gather(indices, images)
+    return _gather(indices, images, replicas)
 
 
-def _gather(indices, images):
+def _shares(replicas, batch):
+    """(indices, size of the batch) for each replica fed here."""
+    size = tf.size(batch)
+
+    def share(replica):
+        first, end = bounds(size, tf.cast(replica, tf.int32), replicas.total)
+        return batch[first:end], size
+
+    return tf.data.Dataset.range(replicas.first, replicas.first + replicas.local).map(share)
+
+
+def bounds(size, replica, replicas: int):
+    """First and one past the last image of a replica's share of a batch of `size` images.
+
+    Shares differ by one image at most; one of a partial batch may be empty.
+    """
+    return size * replica // replicas, size * (replica + 1) // replicas
+
+
+def _gather(indices, images, replicas):
+    if replicas.total > 1:
+        indices = indices.flat_map(functools.partial(_shares, replicas))
     fetch, threads = _fetcher(images)
 
-    def take(index):
+    def take(index, *size):
         batch = tf.cast(fetch(index), tf.float32) / 255.0
-        return tf.ensure_shape(batch, (None, *images.shape[1:]))
+        batch = tf.ensure_shape(batch, (None, *images.shape[1:]))
+        return (batch, *size) if size else batch
 
     options = tf.data.Options()
     options.deterministic = True
-    return indices.map(take, num_parallel_calls=threads).prefetch(2).with_options(options)
+    made = indices.map(take, num_parallel_calls=threads)
+    return made.prefetch(2 * replicas.local).with_options(options)
 
 
 def _fetcher(images):

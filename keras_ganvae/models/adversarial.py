@@ -5,7 +5,8 @@ import tensorflow as tf
 from keras import ops
 
 from keras_ganvae import equations
-from keras_ganvae.models.base import GenerativeModel
+from keras_ganvae.models.base import GenerativeModel, GlobalMean
+from keras_ganvae.models.replicas import Share, apply_gradients
 
 
 @keras.saving.register_keras_serializable("keras_ganvae")
@@ -45,7 +46,7 @@ class AdversarialNetwork(GenerativeModel):
         self.average_decay = average_decay
         self.averaged_generator = self._average_of(generator) if average_decay else None
         self.means = [
-            keras.metrics.Mean(name)
+            GlobalMean(name)
             for name in (
                 "generator_loss",
                 "discriminator_loss",
@@ -89,22 +90,22 @@ class AdversarialNetwork(GenerativeModel):
         return self.decode(latents)
 
     def terms(self, real, latents, training):
-        """Both losses and D's accuracies on one batch, equations (1) or (6) and (2).
+        """Both losses and D's accuracies, equations (1) or (6) and (2), image by image.
 
         Args:
             real: images (B, H, W, C) in [0, 1].
             latents: z ~ N(0, I), (B, latent).
 
         Returns:
-            dict of scalars under their logged names: losses in nats per image,
-            accuracies in [0, 1].
+            dict of (B,) under their logged names: losses in nats per image, accuracies
+            0 or 1 (`accuracy`, of both images of a pair: 0, 1/2 or 1).
         """
         fake = self.generator(latents, training=training)
         # Losses are float32 whatever the precision of the networks.
         real_logits = ops.cast(self.discriminator(real, training=training), "float32")
         fake_logits = ops.cast(self.discriminator(fake, training=training), "float32")
-        real_accuracy = ops.mean(ops.cast(real_logits > 0, "float32"))
-        fake_accuracy = ops.mean(ops.cast(fake_logits <= 0, "float32"))
+        real_accuracy = ops.cast(real_logits[:, 0] > 0, "float32")
+        fake_accuracy = ops.cast(fake_logits[:, 0] <= 0, "float32")
         return {
             "generator_loss": equations.GENERATOR_LOSSES[self.generator_loss_name](fake_logits),
             "discriminator_loss": equations.discriminator_loss(real_logits, fake_logits),
@@ -113,24 +114,28 @@ class AdversarialNetwork(GenerativeModel):
             "accuracy": (real_accuracy + fake_accuracy) / 2,
         }
 
-    def train_step(self, real):
-        latents = self._latents(real, self.noise_seed)
+    def train_step(self, batch):
+        share = Share(batch)
+        latents = share.normal((self.latent_dim,), self.noise_seed)
         g_weights = self.generator.trainable_variables
         d_weights = self.discriminator.trainable_variables
         with tf.GradientTape(persistent=True) as tape:
-            terms = self.terms(real, latents, training=True)
-            g_loss = self.optimizer.scale_loss(terms["generator_loss"])
-            d_loss = self.discriminator_optimizer.scale_loss(terms["discriminator_loss"])
+            terms = self.terms(share.images, latents, training=True)
+            g_loss = self.optimizer.scale_loss(share.mean(terms["generator_loss"]))
+            d_loss = self.discriminator_optimizer.scale_loss(
+                share.mean(terms["discriminator_loss"])
+            )
         g_gradients = tape.gradient(g_loss, g_weights)
         d_gradients = tape.gradient(d_loss, d_weights)
-        self.optimizer.apply(g_gradients, g_weights)
-        self.discriminator_optimizer.apply(d_gradients, d_weights)
+        apply_gradients(self.optimizer, g_gradients, g_weights)
+        apply_gradients(self.discriminator_optimizer, d_gradients, d_weights)
         self._update_average()
-        return self._log(terms, real)
+        return self._log(terms, share)
 
-    def test_step(self, real):
-        latents = self._latents(real, self.validation_noise_seed)
-        return self._log(self.terms(real, latents, training=False), real)
+    def test_step(self, batch):
+        share = Share(batch)
+        latents = share.normal((self.latent_dim,), self.validation_noise_seed)
+        return self._log(self.terms(share.images, latents, training=False), share)
 
     def generator_gradient_norms(self, latents) -> dict:
         """Norm of G's gradient under each loss of `equations.GENERATOR_LOSSES`, by name.
@@ -142,20 +147,13 @@ class AdversarialNetwork(GenerativeModel):
         with tf.GradientTape(persistent=True) as tape:
             fake = self.generator(latents, training=False)
             logits = ops.cast(self.discriminator(fake, training=False), "float32")
-            losses = {name: loss(logits) for name, loss in equations.GENERATOR_LOSSES.items()}
+            losses = {
+                name: ops.mean(loss(logits)) for name, loss in equations.GENERATOR_LOSSES.items()
+            }
         return {
             name: float(tf.linalg.global_norm(tape.gradient(loss, weights)))
             for name, loss in losses.items()
         }
-
-    def _latents(self, real, seed):
-        return keras.random.normal((ops.shape(real)[0], self.latent_dim), seed=seed)
-
-    def _log(self, terms, real):
-        # Weighted by the batch, so that a partial last batch leaves the epoch's mean right.
-        for mean in self.means:
-            mean.update_state(terms[mean.name], sample_weight=ops.shape(real)[0])
-        return self.get_metrics_result()
 
     @staticmethod
     def _average_of(generator):

@@ -1,11 +1,14 @@
 """The variational autoencoder: an encoder q(z|x), a decoder p(x|z), and their ELBO."""
 
+import functools
+
 import keras
 import tensorflow as tf
 from keras import ops
 
 from keras_ganvae import equations
-from keras_ganvae.models.base import GenerativeModel
+from keras_ganvae.models.base import GenerativeModel, GlobalMean
+from keras_ganvae.models.replicas import Share, apply_gradients
 
 
 @keras.saving.register_keras_serializable("keras_ganvae")
@@ -47,7 +50,7 @@ class VariationalAutoencoder(GenerativeModel):
         self.beta = beta
         self.binarisation = binarisation
         self.contrast = contrast
-        self.means = [keras.metrics.Mean(name) for name in ("loss", "reconstruction", "kl")]
+        self.means = [GlobalMean(name) for name in ("loss", "reconstruction", "kl")]
         self.built = True  # both networks are
 
     def compile(self, optimizer, **kwargs):
@@ -83,10 +86,12 @@ class VariationalAutoencoder(GenerativeModel):
 
     def binarise(self, images, seed):
         """Images in [0, 1] as the likelihood sees them, by the model's binarisation."""
+        return self._binarised(images, lambda: keras.random.uniform(ops.shape(images), seed=seed))
+
+    def _binarised(self, images, draw_uniform):
         match self.binarisation:
             case "stochastic":
-                uniform = keras.random.uniform(ops.shape(images), seed=seed)
-                return equations.binarise(images, uniform)
+                return equations.binarise(images, draw_uniform())
             case "threshold":
                 return equations.binarise(images, 0.5)
             case _:
@@ -114,28 +119,25 @@ class VariationalAutoencoder(GenerativeModel):
             "kl": kl,
         }
 
-    def train_step(self, images):
-        x, noise = self._draw(images, self.noise_seed)
+    def train_step(self, batch):
+        share = Share(batch)
+        x, noise = self._draw(share, self.noise_seed)
         with tf.GradientTape() as tape:
             terms = self.terms(x, noise, training=True)
-            loss = self.optimizer.scale_loss(ops.mean(terms["loss"]))
+            loss = self.optimizer.scale_loss(share.mean(terms["loss"]))
         weights = self.trainable_variables
-        self.optimizer.apply(tape.gradient(loss, weights), weights)
-        return self._log(terms)
+        apply_gradients(self.optimizer, tape.gradient(loss, weights), weights)
+        return self._log(terms, share)
 
-    def test_step(self, images):
-        x, noise = self._draw(images, self.validation_noise_seed)
-        return self._log(self.terms(x, noise, training=False))
+    def test_step(self, batch):
+        share = Share(batch)
+        x, noise = self._draw(share, self.validation_noise_seed)
+        return self._log(self.terms(x, noise, training=False), share)
 
-    def _draw(self, images, seed):
-        x = self.binarise(images, seed)
-        noise = keras.random.normal((ops.shape(images)[0], self.latent_dim), seed=seed)
-        return x, noise
-
-    def _log(self, terms):
-        for mean in self.means:
-            mean.update_state(terms[mean.name])
-        return self.get_metrics_result()
+    def _draw(self, share, seed):
+        uniform = functools.partial(share.uniform, self.image_shape, seed)
+        x = self._binarised(share.images, uniform)
+        return x, share.normal((self.latent_dim,), seed)
 
     def get_config(self):
         return super().get_config() | {

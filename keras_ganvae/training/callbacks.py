@@ -19,6 +19,7 @@ from keras_ganvae.errors import GateFailed
 from keras_ganvae.files import write_text
 from keras_ganvae.models import latents
 from keras_ganvae.training import figures
+from keras_ganvae.training.cluster import own_log
 
 FIXED_NOISE = 64  # images in the grid that is drawn from the same z every epoch
 FIXED_NOISE_SEED = 1  # the same for every run, so that grids of runs can be laid side by side
@@ -214,6 +215,14 @@ class Progress(keras.callbacks.ProgbarLogger):
 
     def _short(self, logs):
         return {short: logs[name] for name, short in SHORT.items() if name in logs}
+
+
+class WorkerLog(keras.callbacks.Callback):
+    """Each epoch's values, in this worker's own log."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        values = (f"{name} {float(value):.9g}" for name, value in logs.items())
+        own_log.info("epoch %d: %s", epoch + 1, ", ".join(values))
 
 
 def duration(seconds) -> str:

@@ -12,7 +12,9 @@ def plan(config) -> dict:
     Raises:
         InputError: whatever `train` would refuse.
     """
-    config, dataset, model = recipe.prepare(config)
+    job = recipe.prepare(config)
+    config, dataset = job.config, job.dataset
+    model = recipe.build(config, dataset, job.placement)
     steps = steps_per_epoch(len(dataset.train), config.batch_size)
     cost = multiply_adds(model, dataset.image_shape)
     return {

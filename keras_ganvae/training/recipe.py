@@ -4,7 +4,9 @@ The way of one batch: cli -> here -> architectures/<arch> (networks) ->
 models/<kind>.train_step -> equations.
 """
 
+import contextlib
 import dataclasses
+import functools
 import logging
 import sys
 import time
@@ -13,17 +15,27 @@ from pathlib import Path
 
 from keras_ganvae import architectures, images, runtime
 from keras_ganvae.config import TrainConfig
+from keras_ganvae.data import Dataset
 from keras_ganvae.data.pipeline import Position, batches, steps_per_epoch, training_batches
 from keras_ganvae.errors import InputError
-from keras_ganvae.files import remove_unfinished
+from keras_ganvae.files import remove_unfinished, sha256_of
 from keras_ganvae.models import latents
+from keras_ganvae.models.replicas import spread_dropout, synchronise_batch_norm
 from keras_ganvae.prior import fit_mixture
+from keras_ganvae.training import cluster as clusters
 from keras_ganvae.training import run as runs
 from keras_ganvae.training import state
-from keras_ganvae.training.callbacks import History, Pictures, Progress, StopOnNonFinite
+from keras_ganvae.training.callbacks import (
+    History,
+    Pictures,
+    Progress,
+    StopOnNonFinite,
+    WorkerLog,
+)
 from keras_ganvae.training.contrast import fit_contrast
 from keras_ganvae.training.lock import locked
 from keras_ganvae.training.optimizers import compile_model, use_xla
+from keras_ganvae.training.placement import ONE_DEVICE, Placement, place
 from keras_ganvae.training.run import Run, check_free
 from keras_ganvae.training.saver import KeepMetrics, Saver
 from keras_ganvae.training.tensorboard import TensorBoard, rewind
@@ -32,36 +44,47 @@ from keras_ganvae.training.watch import CollapseWatch
 log = logging.getLogger("keras_ganvae")
 
 VALIDATION_BATCH = 500
+# Settings that may differ between the workers of a run: where things are on their machine.
+MACHINES_OWN = ("data_dir", "device", "cache")
 # Posterior draws that the mixture prior is fitted to.
 PRIOR_DRAWS = 20_000
 
 
-def train(config: TrainConfig, out=None, *, overwrite=False, checkpoint_minutes=5.0) -> Run:
+def train(
+    config: TrainConfig, out=None, *, overwrite=False, checkpoint_minutes=5.0, cluster=None
+) -> Run:
     """Train one model and leave a complete run folder.
 
     Args:
         config: settings; what is None is filled in from the architecture's preset.
-        out: the run folder; None makes one under runs/.
+        out: the run folder; None makes one under runs/. Workers must all be told it.
         overwrite: replace a run that `out` holds.
         checkpoint_minutes: time between saved states inside an epoch.
+        cluster: `cluster.Cluster` of "multi-worker"; None takes that of TF_CONFIG.
 
     Raises:
         InputError: a setting, the data or `out` can't be used; nothing was written.
-        GateFailed: a loss stopped being a number, or the model collapsed.
+        GateFailed: a loss stopped being a number, the model collapsed, or a worker died.
         Interrupted: a signal asked to stop; the state is saved.
     """
-    config, dataset, model = prepare(config)
-    out = Path(out) if out else default_out(config, dataset)
-    check_free(out, overwrite)
-    out.mkdir(parents=True, exist_ok=True)
-    with locked(out):
-        run = Run.create(out, config, dataset)
+    if config.strategy == "multi-worker" and out is None:
+        raise InputError("--strategy multi-worker needs --out: all workers must know the run")
+    job = prepare(config, cluster)
+    out = Path(out) if out else default_out(job)
+    if job.placement.is_chief:
+        check_free(out, overwrite)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(together(job, out))
+        model = build(job.config, job.dataset, job.placement)
+        # Only now: a model that can't be built leaves no folder behind.
+        out.mkdir(parents=True, exist_ok=True)
+        stack.enter_context(_held(out, job.placement))
+        run = Run.create(out, job) if job.placement.is_chief else Run(out, job.config, {})
         log.info("run folder: %s", run.path)
-        start = Start(Position(), memory={})
-        return _train(run, model, dataset, start, checkpoint_minutes)
+        return _train(run, model, job, Start(Position(), memory={}), checkpoint_minutes)
 
 
-def resume(path, *, epochs=None, checkpoint_minutes=5.0) -> Run:
+def resume(path, *, epochs=None, checkpoint_minutes=5.0, cluster=None) -> Run:
     """Go on with a run from its newest whole state, as if it had never stopped.
 
     Args:
@@ -69,26 +92,37 @@ def resume(path, *, epochs=None, checkpoint_minutes=5.0) -> Run:
         epochs: train up to this many instead; the learning-rate schedule keeps the span
             it was made for and stays at its end beyond it.
 
+    Workers must all see the run's folder: each restores the state from there.
+
     Raises:
         InputError: there is no such run, its data has changed, another process holds
             it, no state is whole, or `epochs` are fewer than the run already plans.
         GateFailed, Interrupted: as `train`.
     """
     run = Run.open(path)
-    with locked(run.path):
-        dataset = run.dataset()
-        folder, position, memory = _saved_state(run, dataset)
+    placement = place(run.config, cluster)
+    with _held(run.path, placement):
+        job = Job(run.config, run.dataset(), placement)
+        folder, position, memory = _saved_state(run, job.dataset)
         if epochs is not None and epochs != run.config.epochs:
-            run = _extend(run, epochs)
+            run = _extend(run, epochs, placement.is_chief)
         if position.epoch >= run.config.epochs and run.model_file.exists():
             log.info("%s is finished at %d epochs; --epochs M goes on", run.path, run.config.epochs)
             return run
-        log.info("going on %s of %s", position.described(run.config.epochs), run.path)
-        model = build(run.config, dataset)
-        if folder is not None:
-            state.restore(folder, model)
-        _discard_after(run, position, memory)
-        return _train(run, model, dataset, Start(position, memory), checkpoint_minutes)
+        job = dataclasses.replace(job, config=run.config)
+        with together(job, run.path, state=folder):
+            log.info("going on %s of %s", position.described(run.config.epochs), run.path)
+            model = build(job.config, job.dataset, placement)
+            if folder is not None:
+                state.restore(folder, model)
+            if placement.is_chief:
+                _discard_after(run, position, memory)
+            return _train(run, model, job, Start(position, memory), checkpoint_minutes)
+
+
+def _held(folder, placement):
+    """The run folder, for this process alone; only the chief writes there."""
+    return locked(folder) if placement.is_chief else contextlib.nullcontext()
 
 
 def _saved_state(run, dataset):
@@ -100,7 +134,7 @@ def _saved_state(run, dataset):
     return state.newest(run.checkpoints, dataset.fingerprint)
 
 
-def _extend(run, epochs):
+def _extend(run, epochs, write):
     if epochs < run.config.epochs:
         raise InputError(
             f"{run.path} plans {run.config.epochs} epochs; it can't be cut to {epochs}"
@@ -111,7 +145,7 @@ def _extend(run, epochs):
             run.config.schedule,
             run.config.schedule_epochs,
         )
-    return run.extended(epochs)
+    return run.extended(epochs, write)
 
 
 def _discard_after(run, position, memory):
@@ -125,13 +159,23 @@ def _discard_after(run, position, memory):
     run.model_file.unlink(missing_ok=True)
 
 
-def prepare(config: TrainConfig):
-    """Resolve a config: (config with nothing left open, data set, compiled model).
+@dataclass(frozen=True)
+class Job:
+    """What is to be trained, on what, and where. `config` has nothing left open."""
+
+    config: TrainConfig
+    dataset: Dataset
+    placement: Placement
+
+
+def prepare(config: TrainConfig, cluster=None) -> Job:
+    """Resolve a config, choose the devices and load the data.
 
     Raises:
-        InputError: a setting or the data can't be used.
+        InputError: a setting, the devices or the data can't be used.
     """
     given, config = config, architectures.resolve(config)
+    placement = place(config, cluster)
     dataset = runs.load_dataset(config)
     config = dataclasses.replace(
         config,
@@ -145,7 +189,7 @@ def prepare(config: TrainConfig):
             f" {len(dataset.train)} training images"
         )
     log.info("data: %s", dataset.summary())
-    return config, dataset, build(config, dataset)
+    return Job(config, dataset, placement)
 
 
 def _binarisation(given, config, dataset):
@@ -156,19 +200,59 @@ def _binarisation(given, config, dataset):
     return "none"
 
 
-def build(config, dataset):
+def build(config, dataset, placement=ONE_DEVICE):
     """The compiled model of a resolved config."""
     runtime.prepare(config.seed, config.precision, use_xla(config))
-    model = architectures.build(config, dataset.image_shape)
-    compile_model(model, config, steps_per_epoch(len(dataset.train), config.batch_size))
+    with placement.scope():
+        model = architectures.build(config, dataset.image_shape)
+        compile_model(model, config, steps_per_epoch(len(dataset.train), config.batch_size))
+    if config.sync_batch_norm:
+        synchronise_batch_norm(model)
     return model
 
 
-def default_out(config, dataset) -> Path:
-    """runs/<arch>-<dataset>-<time>, with a number behind it if that is taken."""
-    stem = f"runs/{config.arch}-{dataset.name}-{time.strftime('%Y%m%d-%H%M%S')}"
+def default_out(job) -> Path:
+    """runs/<arch>-<dataset>-<time>, with a number behind it if that is taken.
+
+    Raises:
+        InputError: there are several workers, which would not find the same one.
+    """
+    if job.placement.cluster is not None:
+        raise InputError("--strategy multi-worker needs --out: all workers must know the run")
+    stem = f"runs/{job.config.arch}-{job.dataset.name}-{time.strftime('%Y%m%d-%H%M%S')}"
     candidates = [Path(stem), *(Path(f"{stem}-{i}") for i in range(2, 100))]
     return next(path for path in candidates if not path.exists())
+
+
+@contextlib.contextmanager
+def together(job, folder, state=None):
+    """Begin and end with the other workers, if there are any.
+
+    Args:
+        folder: of the run.
+        state: the folder of the saved state to go on from.
+
+    Raises:
+        InputError: the workers were not started with the same.
+        GateFailed: a worker stopped answering.
+    """
+    cluster = job.placement.cluster
+    if cluster is None:
+        yield
+        return
+    settings = job.config.to_dict()
+    facts = {
+        "settings": {name: settings[name] for name in settings if name not in MACHINES_OWN},
+        "data (fingerprint)": job.dataset.fingerprint,
+        "versions": runtime.versions(),
+        "saved state": state and (state.name, sha256_of(state / "manifest.json")),
+    }
+    cure = f"start all again with --resume {folder}"
+    with clusters.losing_nobody(cluster, cure), clusters.logging_to(folder, cluster, state):
+        clusters.agree(job.placement.strategy, facts)
+        yield
+        # A worker ends when the run is finished, not before.
+        clusters.agree(job.placement.strategy, {"end": job.config.epochs})
 
 
 @dataclass(frozen=True)
@@ -179,15 +263,21 @@ class Start:
     memory: dict
 
 
-def _train(run, model, dataset, start, checkpoint_minutes):
-    crew = _crew(run, model, dataset, start, checkpoint_minutes)
+def _train(run, model, job, start, checkpoint_minutes):
+    spread_dropout(model)
+    if not job.placement.is_chief:
+        with clusters.leaving_signals_to_the_chief():
+            _fit(model, job, start.position, [StopOnNonFinite(start.position.step), WorkerLog()])
+        return run
+    crew = _crew(run, model, job.dataset, start, checkpoint_minutes)
     with (
         crew.tensorboard.closing(),
         crew.saver.catching_signals(),
         runtime.progress_on_stderr(),
     ):
-        _fit(run.config, model, dataset, start.position, crew)
-        _finish(run, model, dataset, crew)
+        log_of_worker = [WorkerLog()] if job.placement.cluster else []
+        _fit(model, job, start.position, [*log_of_worker, *crew.callbacks()])
+        _finish(run, model, job.dataset, crew)
     crew.watch.stop_if_wanted()
     return run
 
@@ -232,21 +322,29 @@ def _crew(run, model, dataset, start, checkpoint_minutes):
     return Crew(guard, history, watch, pictures, tensorboard, Progress(config.epochs), saver)
 
 
-def _fit(config, model, dataset, position, crew):
+def _fit(model, job, position, callbacks):
     """`fit` from a position to the last epoch; the rest of a begun epoch on its own."""
-    steps = steps_per_epoch(len(dataset.train), config.batch_size)
+    config, images = job.config, job.dataset.train.images
+    steps = steps_per_epoch(len(images), config.batch_size)
+    held_out = job.dataset.validation.images
 
     def fit(position, until, extra=()):
-        images = dataset.train.images
         model.fit(
-            training_batches(images, config.batch_size, seed=config.seed, start=position),
+            job.placement.distributed(
+                functools.partial(
+                    training_batches, images, config.batch_size, config.seed, position
+                )
+            ),
             initial_epoch=position.epoch,
             epochs=until,
             steps_per_epoch=steps - position.step,
-            validation_data=batches(dataset.validation.images, VALIDATION_BATCH),
-            callbacks=[*extra, *crew.callbacks()],
+            validation_data=job.placement.distributed(
+                functools.partial(batches, held_out, VALIDATION_BATCH)
+            ),
+            validation_steps=steps_per_epoch(len(held_out), VALIDATION_BATCH),
+            callbacks=[*extra, *callbacks],
             shuffle=False,  # the pipeline does
-            verbose=1 if sys.stderr.isatty() else 2,
+            verbose=_verbosity(job.placement),
         )
 
     if position.step:
@@ -254,6 +352,12 @@ def _fit(config, model, dataset, position, crew):
         position = Position(position.epoch + 1)
     if position.epoch < config.epochs:
         fit(position, config.epochs)
+
+
+def _verbosity(placement):
+    if not placement.is_chief:
+        return 0
+    return 1 if sys.stderr.isatty() else 2
 
 
 def _finish(run, model, dataset, crew):

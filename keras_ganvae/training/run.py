@@ -16,6 +16,8 @@ from keras_ganvae.errors import InputError, first_line
 from keras_ganvae.files import replacing, write_json
 from keras_ganvae.prior import MixturePrior, NormalPrior
 
+LOGS = "logs"  # a file for each worker
+
 
 @dataclass(frozen=True)
 class Run:
@@ -26,31 +28,38 @@ class Run:
     record: dict
 
     @classmethod
-    def create(cls, path, config, dataset) -> "Run":
+    def create(cls, path, job) -> "Run":
         """Empty the folder and write config.json: enough to repeat the run.
 
         The folder must be one that `check_free` passed, and be locked.
+
+        Args:
+            job: `recipe.Job`.
         """
         path = Path(path)
+        config = job.config
         record = {
             "arch": config.arch,
             "config": config.to_dict(),
-            "dataset": dataset_record(dataset),
+            "dataset": dataset_record(job.dataset),
+            "trained_on": job.placement.described(),
             "versions": runtime.versions(),
             "command": shlex.join(["keras-ganvae", *sys.argv[1:]]),
         }
         for old in path.iterdir():
-            shutil.rmtree(old) if old.is_dir() else old.unlink()
+            if old.name != LOGS:  # workers are writing there already
+                shutil.rmtree(old) if old.is_dir() else old.unlink()
         for folder in ("figures", "checkpoint", "tensorboard"):
             (path / folder).mkdir()
         write_json(path / "config.json", record)
         return cls(path, config, record)
 
-    def extended(self, epochs: int) -> "Run":
-        """The run with more epochs to train, recorded in its config.json."""
+    def extended(self, epochs: int, write=True) -> "Run":
+        """The run with more epochs to train, recorded in its config.json unless not `write`."""
         config = dataclasses.replace(self.config, epochs=epochs)
         record = self.record | {"config": config.to_dict()}
-        write_json(self.path / "config.json", record)
+        if write:
+            write_json(self.path / "config.json", record)
         return Run(self.path, config, record)
 
     @classmethod

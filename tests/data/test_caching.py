@@ -11,7 +11,13 @@ from PIL import Image
 from keras_ganvae.data import caching, folder, load, pipeline, room, stored
 from keras_ganvae.data.caching import Room
 from keras_ganvae.data.lazy import LazyImages, first
-from keras_ganvae.data.pipeline import Position, bad_images_told, batches, training_batches
+from keras_ganvae.data.pipeline import (
+    Position,
+    Replicas,
+    bad_images_told,
+    batches,
+    training_batches,
+)
 from keras_ganvae.errors import InputError
 from keras_ganvae.files import UNFINISHED
 
@@ -110,6 +116,18 @@ def test_batches_are_the_same_bytes_whatever_the_cache(root, cache):
     expected = taken(load(f"folder:{root}"))
     for mine, its in zip(taken(load(f"folder:{root}", cache=cache)), expected, strict=True):
         assert mine.dtype == its.dtype and mine.numpy().tobytes() == its.numpy().tobytes()
+
+
+@pytest.mark.parametrize("cache", ["disk", "none"])
+def test_the_shares_of_replicas_are_the_same_whatever_the_cache(root, cache):
+    def taken(dataset):
+        images, some = dataset.train.images, Replicas(total=3, first=1, local=2)
+        made = training_batches(images, 8, seed=5, start=Position(), replicas=some).take(20)
+        return [(int(size), len(share), share.numpy().tobytes()) for share, size in made]
+
+    expected = taken(load(f"folder:{root}"))
+    assert (1, 0, b"") in expected, "33 images are four batches and one image"
+    assert taken(load(f"folder:{root}", cache=cache)) == expected
 
 
 def test_batches_in_order_from_slow_readers():

@@ -127,10 +127,11 @@ def test_terms_at_logits_known_by_hand(make_model):
     model = make_model("gan", "paper")
     real = np.ones((4, 28, 28, 1), np.float32)
     real[3] = 0
-    model.generator = lambda latents, training: tf.zeros((2, 28, 28, 1))
+    model.generator = lambda latents, training: tf.zeros((4, 28, 28, 1))
     model.discriminator = lambda images, training: 2 * tf.reduce_mean(images, [1, 2])[:, :] - 1
-    terms = model.terms(real, np.zeros((2, 100), np.float32), training=False)
-    found = {name: float(value) for name, value in terms.items()}
+    terms = model.terms(real, np.zeros((4, 100), np.float32), training=False)
+    assert {value.shape.as_list()[0] for value in terms.values()} == {4}
+    found = {name: float(np.mean(value)) for name, value in terms.items()}
     soft_plus = {logit: np.log1p(np.exp(logit)) for logit in (-1, 1)}
     assert found == pytest.approx(
         {
@@ -150,7 +151,8 @@ def test_epoch_means_weigh_a_partial_batch_by_its_images(make_model, digits, fix
     # The last images are unlike the others, so that an unweighted mean would differ.
     x = np.concatenate([digits[:20], 255 - digits[20:24]]).astype(np.float32) / 255
     latents = fixed_noise(tf.zeros((24, model.latent_dim)))
-    expected = {k: float(v) for k, v in model.terms(x, latents, training=False).items()}
+    terms = model.terms(x, latents, training=False)
+    expected = {name: float(np.mean(value)) for name, value in terms.items()}
     batches = tf.data.Dataset.from_tensor_slices(x).batch(20)
     if fitting:
         history = model.fit(batches, epochs=1, shuffle=False, verbose=0).history

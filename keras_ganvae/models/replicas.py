@@ -1,0 +1,141 @@
+"""One batch on many replicas: what each does so that all together equal one device.
+
+Under a `tf.distribute.Strategy` a step runs once on each replica, with its share of the
+global batch. A loss is divided by the size of the whole batch, so that the gradients,
+which the optimizer sums over the replicas, add up to that of the mean; what is logged is
+summed over the replicas first, undivided; noise is drawn so that each image gets the
+numbers it would get on one device. Without a strategy the share is the batch.
+"""
+
+import math
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from keras_ganvae.data.pipeline import bounds
+
+# Philox makes four numbers at a time (Salmon et al. 2011, "Parallel random numbers: as
+# easy as 1, 2, 3"): a draw can begin at any multiple of four.
+GROUP = 4
+# Between the dropout seeds of two replicas; layers of one model draw theirs at random.
+SEED_STRIDE = 1_000_003
+
+
+def count() -> int:
+    """Replicas of the strategy in scope; 1 without one."""
+    return tf.distribute.get_strategy().num_replicas_in_sync
+
+
+def across_workers(strategy=None) -> bool:
+    """Whether the replicas of a strategy, else of the one in scope, are in several processes."""
+    strategy = strategy or tf.distribute.get_strategy()
+    return isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+
+
+class Share:
+    """A replica's part of a global batch.
+
+    Args:
+        batch: images (B, H, W, C); under a strategy with them the size of the global
+            batch, a scalar, as `data.pipeline` gives them.
+    """
+
+    def __init__(self, batch):
+        self.replicas = count()
+        self.images, self.total = batch if self.replicas > 1 else (batch, ops.shape(batch)[0])
+
+    def mean(self, values):
+        """This replica's part of the mean of `values` (B,) over the global batch, a scalar.
+
+        The parts of all replicas sum to it.
+        """
+        return ops.sum(values) / ops.cast(self.total, "float32")
+
+    def global_means(self, values):
+        """The means over the global batch of several (B,), a list of scalars, on every replica."""
+        sums = ops.stack([ops.sum(each) for each in values])
+        if self.replicas > 1:
+            sums = _context().all_reduce(tf.distribute.ReduceOp.SUM, sums)
+        return ops.unstack(sums / ops.cast(self.total, "float32"))
+
+    def normal(self, shape, seed):
+        """N(0, 1), (B, *shape): the rows of these images in the draw for the global batch."""
+        return self._draw(shape, seed, keras.random.normal, tf.raw_ops.StatelessRandomNormalV2)
+
+    def uniform(self, shape, seed):
+        """U[0, 1), (B, *shape): the rows of these images in the draw for the global batch."""
+        return self._draw(shape, seed, keras.random.uniform, tf.raw_ops.StatelessRandomUniformV2)
+
+    def _draw(self, shape, seed, whole, part):
+        rows, shape = ops.shape(self.images)[0], tuple(shape)
+        if self.replicas == 1:
+            return whole((rows, *shape), seed=seed)
+        first, _ = bounds(self.total, _context().replica_id_in_sync_group, self.replicas)
+        size = math.prod(shape)
+        flat = _from(first * size, rows * size, seed.next(), part)
+        return ops.reshape(flat, (rows, *shape))
+
+
+def _from(start, length, seed, draw):
+    """The numbers `start` to `start + length` of what `tf.random.stateless_*` draws from a seed.
+
+    They cost no more than their own number: the counter begins where they do.
+    """
+    algorithm = tf.random.experimental.Algorithm.PHILOX.value
+    key, counter = tf.raw_ops.StatelessRandomGetKeyCounter(seed=tf.cast(seed, tf.int32))
+    groups, lead = tf.cast(start // GROUP, tf.uint64), start % GROUP
+    counter = tf.stack([counter[0] + groups, counter[1]])
+    numbers = draw(shape=[length + GROUP], key=key, counter=counter, alg=algorithm)
+    return numbers[lead : lead + length]
+
+
+def apply_gradients(optimizer, gradients, weights):
+    """A step of an optimizer with gradients that sum over the replicas to the whole one.
+
+    Keras's loss scaling asks the first replica alone whether the gradients are finite, before
+    they are summed, although each replica has its own: one that overflows elsewhere would
+    reach the weights, and workers would disagree on whether there is a step. So they are
+    summed here first, and then an equal part of the sum goes in on every replica.
+    """
+    replicas = count()
+    if replicas > 1 and isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        sums = _context().all_reduce(tf.distribute.ReduceOp.SUM, gradients)
+        gradients = [each / replicas for each in sums]
+    optimizer.apply(gradients, weights)
+
+
+def synchronise_batch_norm(model):
+    """Batch-norm's statistics from here on are those of the whole batch, not of a share."""
+    if model.distribute_strategy.num_replicas_in_sync > 1:
+        for layer in _layers(model, keras.layers.BatchNormalization):
+            layer.synchronized = True
+
+
+def spread_dropout(model):
+    """Give each replica dropout masks of its own; from equal seeds they would all be the same.
+
+    To be called, outside of a step, after the seeds were made or restored: a saved state
+    holds those of the first replica, which keeps them as they are.
+    """
+    if model.distribute_strategy.num_replicas_in_sync == 1:
+        return
+    states = [layer.seed_generator.state for layer in _layers(model, keras.layers.Dropout)]
+
+    @tf.function
+    def spread():
+        replica = _context().replica_id_in_sync_group
+        for state in states:
+            # The first word is the seed, the second counts the draws.
+            state.assign_add(ops.cast(ops.stack([replica * SEED_STRIDE, 0]), state.dtype))
+
+    model.distribute_strategy.run(spread)
+
+
+def _layers(model, kind):
+    layers = [layer for network in model.networks for layer in network.layers]
+    return [layer for layer in layers if isinstance(layer, kind)]
+
+
+def _context():
+    return tf.distribute.get_replica_context()
