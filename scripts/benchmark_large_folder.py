@@ -49,16 +49,22 @@ def main():
         make(root, args.images, args.size, 1 if args.grey else 3)
         took = time.perf_counter() - start
         print(f"{args.images:,} images made in {took:.0f} s", file=sys.stderr)
-        rows = [run(cache, root, temporary) for cache in args.caches.split(",")]
+        rows = []
+        for cache in args.caches.split(","):
+            rows.append(run(cache, root, temporary))
+            if not args.json:
+                print(told(rows[-1], header=len(rows) == 1), flush=True)
     if args.json:
         print(json.dumps(rows, indent=2))
-        return
-    print("cache   load s  first step s  peak MB  images/s  load (1, 5, 15 minutes)")
-    for row in rows:
-        print(
-            f"{row['cache']:6} {row['load_seconds']:7.1f} {row['first_step_seconds']:13.1f}"
-            f" {row['peak_megabytes']:8.0f} {row['images_per_second']:9.0f}  {row['machine']}"
-        )
+
+
+def told(row, header):
+    """A row of the table, below its header if it is the first."""
+    titles = "cache   load s  first step s  peak MB  images/s  load (1, 5, 15 minutes)\n"
+    return (titles if header else "") + (
+        f"{row['cache']:6} {row['load_seconds']:7.1f} {row['first_step_seconds']:13.1f}"
+        f" {row['peak_megabytes']:8.0f} {row['images_per_second']:9.0f}  {row['machine']}"
+    )
 
 
 def make(root, count, size, channels):
