@@ -1,34 +1,23 @@
-"""`load`: from a spec to a `Dataset` with its three splits in memory."""
+"""`load`: from a spec to a `Dataset` with its three splits, in memory or not."""
 
 import difflib
-import hashlib
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from keras_ganvae.data import folder, npz, synthetic, tfds_source
+from keras_ganvae.data import caching, folder, npz, stored, synthetic, tfds_source
 from keras_ganvae.data.partition import partition
 from keras_ganvae.data.resize import arrays_to_square
 from keras_ganvae.data.source import Source
+from keras_ganvae.data.split import SPLITS, Split, fingerprint
 from keras_ganvae.errors import InputError
 
-SPLITS = ("train", "validation", "test")
 SPECS = ("auto", "mnist", "synthetic", "folder:DIR", "npz:FILE", "tfds:NAME")
 
 _log = logging.getLogger("keras_ganvae")
-
-
-@dataclass(frozen=True, eq=False)
-class Split:
-    """`images` uint8 (N, H, W, C), C 1 or 3; `labels` int64 (N,), or None if there are none."""
-
-    images: np.ndarray
-    labels: np.ndarray | None = None
-
-    def __len__(self) -> int:
-        return len(self.images)
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,9 +51,15 @@ class Dataset:
 
 
 def load(
-    spec: str = "auto", *, data_dir=None, image_size=None, limit=None, validation_size=None
+    spec: str = "auto",
+    *,
+    data_dir=None,
+    image_size=None,
+    limit=None,
+    validation_size=None,
+    cache: str = "memory",
 ) -> Dataset:
-    """Reads a data set into memory.
+    """Reads a data set.
 
     Args:
         spec: `auto`; `synthetic`; `mnist` or another TFDS image data set, with
@@ -76,9 +71,12 @@ def load(
             TFDS data sets whose images differ in size need it.
         limit: keep at most so many images of each split. Splits are made first.
         validation_size: images to hold out of train; a twelfth of them if None.
+        cache: where decoded images are kept: `memory`, `disk`, `none` or `auto` (see
+            `caching`). Only in memory are `images` arrays; else they are `LazyImages`.
 
     Returns:
-        The `Dataset`: the same images in the same order for the same arguments.
+        The `Dataset`: the same images in the same order for the same arguments, and the
+        same fingerprint, whatever the cache.
 
     Raises:
         InputError: the spec, its files or an argument is bad; the message says which.
@@ -86,18 +84,22 @@ def load(
     if image_size is not None and image_size < 1:
         raise InputError(f"--image-size is {image_size}; it must be at least 1.")
     source = _open(spec, data_dir, image_size)
+    caching.check(cache, source)
     plan = partition(
         {name: part.size for name, part in source.parts.items()},
         shuffled=source.shuffled,
         limit=limit,
         validation_size=validation_size,
     )
-    splits = _read(source, plan, image_size)
+    file = stored.file_for(
+        source.name, source.spec, size=image_size, limit=limit, validation=validation_size
+    )
+    splits, digest = _keep(cache, source, plan, image_size, file)
     return Dataset(
         name=source.name,
         spec=source.spec,
         classes=source.classes,
-        fingerprint=_fingerprint(splits),
+        fingerprint=digest,
         **splits,
     )
 
@@ -156,27 +158,74 @@ def _listed(names) -> str:
     return f"{', '.join(most)} or {last}" if most else last
 
 
-def _read(source: Source, plan, image_size) -> dict[str, Split]:
-    """The planned splits. A part is read once, even if several splits are cut from it."""
-    splits = {}
+def _keep(cache: str, source: Source, plan, image_size, file: Path):
+    """The planned splits, kept as `cache` says, and their fingerprint."""
+    state = source.state() if cache in ("auto", "disk") and source.state else None
+    # A file from an earlier run is there to be used, and spares even a look at the images.
+    found = stored.read(file, state) if state else None
+    if found:
+        _log.info("cache: disk (%s)", file)
+        return found
+    counts = {name: len(plan[name][1]) for name in SPLITS}
+    if cache == "auto":
+        cache = caching.choose(
+            source, _shape(source, image_size), sum(counts.values()), file.parent
+        )
+    if cache == "disk":
+        layout = stored.Layout(counts, _shape(source, image_size), source.classes is not None)
+        return stored.write(file, state, layout, _stream(source, plan, image_size))
+    splits = (
+        _views(source, plan)
+        if cache == "none"
+        else _arrays(counts, _shape(source, image_size), _stream(source, plan, image_size))
+    )
+    return splits, fingerprint(splits)
+
+
+def _shape(source: Source, image_size) -> tuple[int, int, int]:
+    """(H, W, C) of the images as they are kept."""
+    height, width, channels = source.shape()
+    return (image_size or height, image_size or width, channels)
+
+
+def _views(source: Source, plan) -> dict[str, Split]:
+    return {
+        name: Split(*source.parts[part].view(indices)) for name, (part, indices) in plan.items()
+    }
+
+
+def _arrays(counts, shape, stream) -> dict[str, Split]:
+    images = {name: np.empty((count, *shape), np.uint8) for name, count in counts.items()}
+    labels = {name: [] for name in counts}
+    for name, row, pixels, numbers in stream:
+        images[name][row : row + len(pixels)] = pixels
+        if numbers is not None:
+            labels[name].append(numbers)
+    return {
+        name: Split(images[name], np.concatenate(labels[name]) if labels[name] else None)
+        for name in counts
+    }
+
+
+def _stream(source: Source, plan, image_size) -> Iterator[tuple]:
+    """All planned images in pieces: (split, number of the first, images, labels or None).
+
+    A part is read once, even if several splits are cut from it; the pieces of a split come
+    in order.
+    """
     for part in sorted({part for part, _ in plan.values()}):
         shares = {name: indices for name, (its, indices) in plan.items() if its == part}
         wanted = np.sort(np.concatenate(list(shares.values())))
-        images, labels = source.parts[part].read(wanted)
-        if image_size is not None:
-            images = arrays_to_square(images, image_size)
-        for name, indices in shares.items():
-            rows = np.searchsorted(wanted, indices)
-            splits[name] = Split(images[rows], None if labels is None else labels[rows])
-    return splits
-
-
-def _fingerprint(splits) -> str:
-    digest = hashlib.sha256()
-    for name in SPLITS:
-        images, labels = splits[name].images, splits[name].labels
-        digest.update(f"{name} {images.shape} {labels is not None}\n".encode())
-        digest.update(np.ascontiguousarray(images).data)
-        if labels is not None:
-            digest.update(labels.astype("<i8").data)
-    return digest.hexdigest()
+        places = {name: np.searchsorted(wanted, indices) for name, indices in shares.items()}
+        done = dict.fromkeys(shares, 0)
+        first = 0
+        for images, labels in source.parts[part].read(wanted):
+            if image_size is not None:
+                images = arrays_to_square(images, image_size)
+            for name, its in places.items():
+                until = int(np.searchsorted(its, first + len(images)))
+                rows = its[done[name] : until] - first
+                if len(rows):
+                    yield name, done[name], images[rows], labels if labels is None else labels[rows]
+                done[name] = until
+            first += len(images)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_ganvae.data.names import file_name
-from keras_ganvae.data.source import Part, Source
+from keras_ganvae.data.source import Part, Source, pieces, rows_in
 from keras_ganvae.errors import InputError
 
 _IMAGE_KEYS = {
@@ -58,6 +58,7 @@ def open_source(file: str) -> Source:
         classes=tuple(map(str, range(classes))) or None,
         parts={split: _part(*arrays) for split, arrays in found.items()},
         shuffled=False,
+        shape=lambda: found["train"][0].shape[1:],
     )
 
 
@@ -151,6 +152,7 @@ def _shape(shape) -> str:
 
 def _part(images, labels) -> Part:
     def read(indices):
-        return images[indices], None if labels is None else labels[indices]
+        for piece in pieces(indices, rows_in(images.shape[1:])):
+            yield images[piece], None if labels is None else labels[piece]
 
     return Part(len(images), read)

@@ -1,17 +1,25 @@
 """From uint8 arrays to float32 batches.
 
-Pixels stay uint8 in memory. Only indices are shuffled, and whole batches are gathered,
-so an epoch costs one permutation and one copy of each image. The order within an epoch
-is a pure function of (seed, epoch): a run that is resumed at any step sees the batches
-that it would have seen. So is each replica's share of a batch: every image is used once
-an epoch, whatever the number of replicas and workers.
+Pixels stay uint8, in memory or wherever else they are kept. Only indices are shuffled, and
+whole batches are gathered, so an epoch costs one permutation and one copy of each image. The
+order within an epoch is a pure function of (seed, epoch): a run that is resumed at any step
+sees the batches that it would have seen. So is each replica's share of a batch: every image
+is used once an epoch, whatever the number of replicas and workers.
 """
 
+import contextlib
 import functools
 import math
+import re
 from dataclasses import dataclass
 
+import numpy as np
 import tensorflow as tf
+
+from keras_ganvae.errors import InputError
+
+READERS = 4  # batches fetched at a time, when TensorFlow does not hold the images
+MOST_COPIED = 64 << 20  # bytes; TensorFlow's copy of larger arrays would double their memory
 
 
 def steps_per_epoch(images: int, batch_size: int) -> int:
@@ -49,7 +57,7 @@ def training_batches(images, batch_size: int, seed: int, start: Position, replic
     """Shuffled batches without end.
 
     Args:
-        images: uint8 array, (N, H, W, C).
+        images: uint8 array, (N, H, W, C), or `LazyImages`.
         batch_size: images in a batch; the last of an epoch holds what is left.
         seed: with the epoch's number, fixes the order.
         start: the first batch.
@@ -99,14 +107,47 @@ def bounds(size, replica, replicas: int):
 def _gather(indices, images, replicas):
     if replicas.total > 1:
         indices = indices.flat_map(functools.partial(_shares, replicas))
-    pixels = tf.constant(images)
+    fetch, threads = _fetcher(images)
 
     def take(index, *size):
-        batch = tf.cast(tf.gather(pixels, index), tf.float32) / 255.0
+        batch = tf.cast(fetch(index), tf.float32) / 255.0
         batch = tf.ensure_shape(batch, (None, *images.shape[1:]))
         return (batch, *size) if size else batch
 
-    # One thread is enough: a gather takes well under 2 % of a training step.
     options = tf.data.Options()
     options.deterministic = True
-    return indices.map(take).prefetch(2 * replicas.local).with_options(options)
+    made = indices.map(take, num_parallel_calls=threads)
+    return made.prefetch(2 * replicas.local).with_options(options)
+
+
+def _fetcher(images):
+    """(from indices (B,) to uint8 images (B, H, W, C) in TensorFlow, calls at a time)."""
+    if isinstance(images, np.ndarray) and images.nbytes <= MOST_COPIED:
+        pixels = tf.constant(images)
+        # One thread is enough: a gather takes well under 2 % of a training step.
+        return lambda index: tf.gather(pixels, index), None
+    # Perhaps read from a file, or decoded: a few batches ahead, or training would wait. Not
+    # stateful: the same index gives the same images, so calls may overlap under determinism.
+    return functools.partial(_fetched, images), READERS
+
+
+def _fetched(images, index):
+    return tf.numpy_function(images.__getitem__, [index], tf.uint8, stateful=False)
+
+
+@contextlib.contextmanager
+def bad_images_told():
+    """Around what takes batches: an image that can't be read is an InputError here too.
+
+    TensorFlow makes its own error, and a traceback in its message, of what a fetch raises.
+
+    Raises:
+        InputError: an image that a batch wants is damaged or gone; it is named.
+    """
+    try:
+        yield
+    except tf.errors.OpError as error:
+        told = re.search(r"InputError: (.*)", error.message)
+        if told is None:
+            raise
+        raise InputError(told[1]) from error

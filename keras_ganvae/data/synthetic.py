@@ -41,21 +41,20 @@ def open_source() -> Source:
             "test": Part(TEST_IMAGES, lambda indices: _draw_part(1, indices)),
         },
         shuffled=True,
+        shape=lambda: (SIZE, SIZE, 1),
     )
 
 
 def _draw_part(part: int, indices):
-    """The images at the given sorted indices: uint8 (N, 28, 28, 1), and labels int64 (N,)."""
-    images = np.empty((len(indices), SIZE, SIZE, 1), np.uint8)
-    labels = np.empty(len(indices), np.int64)
+    """The images at the given sorted indices, chunk by chunk of those they are made in.
+
+    Yields uint8 (n, 28, 28, 1), and labels int64 (n,).
+    """
     chunks = indices // _CHUNK
     for chunk in np.unique(chunks):
-        here = chunks == chunk
         pens, digits = _write_chunk(part, int(chunk))
-        wanted = indices[here] % _CHUNK
-        images[here, :, :, 0] = _ink(pens.take(wanted))
-        labels[here] = digits[wanted]
-    return images, labels
+        wanted = indices[chunks == chunk] % _CHUNK
+        yield _ink(pens.take(wanted))[..., None], digits[wanted]
 
 
 @dataclass(frozen=True)

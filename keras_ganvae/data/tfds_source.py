@@ -8,6 +8,7 @@ minutes before it admits that there is no network.
 import contextlib
 import difflib
 import fnmatch
+import hashlib
 import logging
 import os
 import re
@@ -258,7 +259,24 @@ def _source(builder, wanted: str, image_size) -> Source:
         classes=tuple(label.names) if labelled else None,
         parts=parts,
         shuffled=True,
+        shape=lambda: _shape(feature, image_size),
+        state=lambda: _state(Path(builder.data_dir)),
     )
+
+
+def _shape(feature, image_size) -> tuple[int, int, int]:
+    """(H, W, C) of the images that the parts yield."""
+    side = (image_size, image_size) if None in feature.shape else feature.shape[:2]
+    return (*side, feature.shape[-1])
+
+
+def _state(folder: Path) -> str:
+    """A digest of the names, sizes and times of the files that TFDS prepared."""
+    digest = hashlib.sha256(f"{folder}\n".encode())
+    for path in sorted(folder.iterdir()):
+        info = path.stat()
+        digest.update(f"{path.name}\0{info.st_size}\0{info.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
 
 
 def _split_names(builder, wanted: str) -> dict[str, str]:
@@ -279,7 +297,7 @@ def _part(builder, split: str, labelled: bool, image_size) -> Part:
 
         try:
             with _quiet():
-                return _read(builder, split, indices, labelled, image_size)
+                yield from _read(builder, split, indices, labelled, image_size)
         except (tf.errors.OpError, OSError, ValueError) as error:
             raise _damaged(builder.data_dir, error) from error
 
@@ -287,29 +305,23 @@ def _part(builder, split: str, labelled: bool, image_size) -> Part:
 
 
 def _read(builder, split: str, indices, labelled: bool, image_size):
-    """The images at the sorted `indices`, in TFDS's order, and their labels or None."""
-    shape = builder.info.features["image"].shape
-    varied = None in shape
-    side = (image_size, image_size) if varied else shape[:2]
-    images = np.empty((len(indices), *side, shape[-1]), np.uint8)
-    labels = np.empty(len(indices), np.int64) if labelled else None
+    """The images at the sorted `indices`, in TFDS's order, and their labels or None, in chunks."""
+    varied = None in builder.info.features["image"].shape
     first = done = 0
     for batch in _batches(builder, split, labelled, 1 if varied else _BATCH, int(indices[-1]) + 1):
         pixels = batch["image"]
         until = np.searchsorted(indices, first + len(pixels))
-        chosen, rows = indices[done:until] - first, slice(done, until)
+        chosen = indices[done:until] - first
         first, done = first + len(pixels), until
+        if not len(chosen):
+            continue
         if varied:
-            pixels = [array_to_square(pixels[i], image_size) for i in chosen]
+            images = np.stack([array_to_square(pixels[i], image_size) for i in chosen])
         else:
-            pixels = pixels[chosen]
-        if len(chosen):
-            images[rows] = pixels
-        if labelled:
-            labels[rows] = batch["label"][chosen]
+            images = pixels[chosen]
+        yield images, batch["label"][chosen].astype(np.int64) if labelled else None
     if first <= indices[-1]:
         raise ValueError(f"{split} ends after {first} images")
-    return images, labels
 
 
 def _batches(builder, split: str, labelled: bool, batch_size: int, count: int):

@@ -273,7 +273,8 @@ def test_an_unreadable_image_is_named(root, damage):
 @pytest.mark.parametrize("side", [40, 60])  # above Pillow's limit, and above twice of it
 def test_a_decompression_bomb_is_named(root, monkeypatch, side):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
-    _save(root / "bomb.png", Image.new("L", (side, side)))
+    for name in ("a", "b", "bomb"):
+        _save(root / f"{name}.png", Image.new("L", (side if name == "bomb" else 8, side)))
     with pytest.raises(InputError, match="bomb.png is too large"):
         load(f"folder:{root}", image_size=8)
 

@@ -1,0 +1,151 @@
+#!/usr/bin/env python
+"""How soon a training on a large folder takes its first step, and how much memory it needs.
+
+    python scripts/benchmark_large_folder.py [--images N] [--size N] [--grey] [--folder DIR]
+                                             [--caches memory,disk,...] [--json]
+
+Makes a folder of small PNG files, trains a VAE on it for a few steps in a process of its
+own for each `--cache`, and deletes the folder and the cache. "disk" is measured twice: the
+second process finds the file that the first has written. Seconds count from the start of
+the process, so the import of TensorFlow is among them; "import" is that alone.
+"""
+
+import argparse
+import json
+import os
+import resource
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+CACHES = "import,memory,disk,disk,none,auto"
+STEPS = 200
+BLOCK = 4  # pixels of one colour: files of about the size that drawings have
+IN_A_FOLDER = 1000
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--images", type=int, default=200_000)
+    parser.add_argument("--size", type=int, default=32, help="pixels, a multiple of 4")
+    parser.add_argument("--grey", action="store_true", help="one channel instead of three")
+    parser.add_argument("--folder", default=".", help="on the disk to write to")
+    parser.add_argument("--caches", default=CACHES)
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--measure", nargs=2, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.measure:
+        print(json.dumps(measure(*args.measure)))
+        return
+    with tempfile.TemporaryDirectory(dir=args.folder) as temporary:
+        root = Path(temporary, "images")
+        start = time.perf_counter()
+        make(root, args.images, args.size, 1 if args.grey else 3)
+        took = time.perf_counter() - start
+        print(f"{args.images:,} images made in {took:.0f} s", file=sys.stderr)
+        rows = []
+        for cache in args.caches.split(","):
+            rows.append(run(cache, root, temporary))
+            if not args.json:
+                print(told(rows[-1], header=len(rows) == 1), flush=True)
+    if args.json:
+        print(json.dumps(rows, indent=2))
+
+
+def told(row, header):
+    """A row of the table, below its header if it is the first."""
+    titles = "cache   load s  first step s  peak MB  images/s  load (1, 5, 15 minutes)\n"
+    return (titles if header else "") + (
+        f"{row['cache']:6} {row['load_seconds']:7.1f} {row['first_step_seconds']:13.1f}"
+        f" {row['peak_megabytes']:8.0f} {row['images_per_second']:9.0f}  {row['machine']}"
+    )
+
+
+def make(root, count, size, channels):
+    """`count` PNG files in sub-folders of a thousand: blocks of random colours."""
+    random = np.random.default_rng(0)
+    header = struct.pack(">IIBBBBB", size, size, 8, 2 if channels == 3 else 0, 0, 0, 0)
+    before = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header)
+    after = chunk(b"IEND", b"")
+    for first in range(0, count, IN_A_FOLDER):
+        here = min(IN_A_FOLDER, count - first)
+        blocks = random.integers(0, 256, (here, size // BLOCK, size // BLOCK, channels), np.uint8)
+        pixels = blocks.repeat(BLOCK, axis=1).repeat(BLOCK, axis=2)
+        rows = pixels.reshape(here, size, size * channels)
+        rows = np.pad(rows, ((0, 0), (0, 0), (1, 0)))  # each row begins with its filter, none
+        folder = root / f"{first // IN_A_FOLDER:04}"
+        folder.mkdir(parents=True)
+        for number in range(here):
+            data = chunk(b"IDAT", zlib.compress(rows[number].tobytes(), 1))
+            (folder / f"{number:04}.png").write_bytes(before + data + after)
+
+
+def chunk(name, data):
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+
+def run(cache, root, temporary):
+    """One process's figures."""
+    print(f"--cache {cache}", file=sys.stderr)
+    environment = os.environ | {
+        "XDG_CACHE_HOME": str(Path(temporary, "cache")),
+        "STARTED": repr(time.time()),
+    }
+    done = subprocess.run(
+        [sys.executable, __file__, "--measure", cache, str(root)],
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return json.loads(done.stdout)
+
+
+def measure(cache, root):
+    """In a process of its own: load, build, train `STEPS` steps."""
+    from keras_ganvae import TrainConfig, architectures, data, runtime
+
+    started = float(os.environ["STARTED"])
+    runtime.start()
+    import keras
+
+    from keras_ganvae.data.pipeline import Position, training_batches
+    from keras_ganvae.training.recipe import build
+
+    row = {"cache": cache, "load_seconds": 0, "images_per_second": 0}
+    if cache != "import":
+        start = time.time()
+        config = architectures.resolve(TrainConfig(arch="vae", binarize="none"))
+        dataset = data.load(f"folder:{root}", cache=cache)
+        row["load_seconds"] = time.time() - start
+        model = build(config, dataset)
+        images = dataset.train.images
+        times = []
+        model.fit(
+            training_batches(images, config.batch_size, seed=0, start=Position()),
+            steps_per_epoch=STEPS,
+            callbacks=[
+                keras.callbacks.LambdaCallback(
+                    on_train_batch_end=lambda batch, logs: times.append(time.time())
+                )
+            ],
+            shuffle=False,  # the pipeline does
+            verbose=0,
+        )
+        rate = (len(times) - 1) * config.batch_size / (times[-1] - times[0])
+        row["images_per_second"] = rate
+    row["first_step_seconds"] = (times[0] if cache != "import" else time.time()) - started
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    row["peak_megabytes"] = peak / (1e6 if sys.platform == "darwin" else 1e6 / 1024)
+    row["machine"] = ", ".join(f"{load:.1f}" for load in os.getloadavg())
+    return row
+
+
+if __name__ == "__main__":
+    main()
