@@ -23,6 +23,7 @@ SCHEDULES = ("constant", "cosine")
 GENERATOR_LOSSES = ("non_saturating", "saturating")
 BINARISATIONS = ("stochastic", "threshold", "none")
 PRECISIONS = ("float32", "bfloat16", "float16")
+CACHES = ("auto", "memory", "disk", "none")
 STRATEGIES = ("auto", "single", "mirrored", "multi-worker")
 SAMPLING_PRIORS = ("normal", "mixture")
 
@@ -49,6 +50,10 @@ class TrainConfig:
     limit: int | None = option(None, "use at most this many images of each split", least=1)
     validation_size: int | None = option(
         None, "images held out of the training split (else a twelfth of it)", least=1
+    )
+
+    cache: str = option(
+        "auto", "decoded images: in memory, on disk, or made for each batch", choices=CACHES
     )
 
     epochs: int | None = option(None, "passes over the training images", least=1)

@@ -50,10 +50,10 @@ def parse():
     if args.count < 1:
         parser.error(f"N is {args.count}; it must be at least 1")
     try:
-        if cli.parse(["train", *options]).resume:
-            return args.count, options
         options += ["--strategy", "multi-worker"]
         asked = cli.parse(["train", *options])
+        if asked.resume:
+            return args.count, options
         arch = train_config(asked).arch
     except UserError as error:
         parser.error(str(error))

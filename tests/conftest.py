@@ -1,11 +1,13 @@
 """Tiny trained runs that many tests look at, two ways to call the command line, and browsers."""
 
+import contextlib
 import functools
 import hashlib
 import http.server
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -90,6 +92,20 @@ def make_model():
         return model
 
     return make
+
+
+@pytest.fixture(scope="session")
+def free_addresses():
+    """`free_addresses(n)`: host:port,... of this machine that nobody listens at."""
+
+    def find(count):
+        with contextlib.ExitStack() as stack:
+            sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+            for each in sockets:
+                each.bind(("127.0.0.1", 0))
+            return ",".join(f"127.0.0.1:{each.getsockname()[1]}" for each in sockets)
+
+    return find
 
 
 @pytest.fixture(scope="session")

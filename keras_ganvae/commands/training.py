@@ -93,8 +93,9 @@ def run_train(args):
     print_run(run, args.json)
 
 
-# What a resumed run may be told; the rest is in its config.json.
-RESUME_MAY = ("epochs",)
+# What a resumed run may be told; the rest is in its config.json. The machine may be another.
+OF_THE_MACHINE = ("strategy", "replicas", "device", "cache")
+RESUME_MAY = ("epochs", *OF_THE_MACHINE)
 
 
 def run_resume(args, cluster):
@@ -112,12 +113,12 @@ def run_resume(args, cluster):
     runtime.start(args.debug)
     from keras_ganvae.training import recipe
 
-    epochs = getattr(args, "epochs", None)
     run = recipe.resume(
         args.resume,
-        epochs=epochs,
+        epochs=getattr(args, "epochs", None),
         checkpoint_minutes=args.checkpoint_minutes,
         cluster=cluster,
+        here={name: getattr(args, name) for name in OF_THE_MACHINE if hasattr(args, name)},
     )
     print_run(run, args.json)
 
@@ -145,6 +146,8 @@ def print_plan(plan, as_json):
 
 
 def print_run(run, as_json):
+    if run is None:
+        return  # the chief prints it
     final = run.history()[-1]
     if as_json:
         print(json.dumps({"run": str(run.path), "final": final}, indent=2))

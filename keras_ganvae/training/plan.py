@@ -6,6 +6,8 @@ import statistics
 import sys
 import time
 
+import numpy as np
+
 from keras_ganvae.data.pipeline import Position, steps_per_epoch
 from keras_ganvae.training import recipe, state
 from keras_ganvae.training.callbacks import duration
@@ -95,7 +97,8 @@ def _size(variable) -> int:
 
 def _images(dataset) -> str:
     images = dataset.train.images
-    return _megabytes(math.prod(images.shape))
+    size = _megabytes(math.prod(images.shape))
+    return size if isinstance(images, np.ndarray) else f"{size}, not in memory"
 
 
 def _peak() -> int:

@@ -16,7 +16,14 @@ from pathlib import Path
 from keras_ganvae import architectures, images, runtime
 from keras_ganvae.config import TrainConfig
 from keras_ganvae.data import Dataset
-from keras_ganvae.data.pipeline import Position, batches, steps_per_epoch, training_batches
+from keras_ganvae.data.lazy import first
+from keras_ganvae.data.pipeline import (
+    Position,
+    bad_images_told,
+    batches,
+    steps_per_epoch,
+    training_batches,
+)
 from keras_ganvae.errors import InputError
 from keras_ganvae.files import remove_unfinished, sha256_of
 from keras_ganvae.models import latents
@@ -52,7 +59,7 @@ PRIOR_DRAWS = 20_000
 
 def train(
     config: TrainConfig, out=None, *, overwrite=False, checkpoint_minutes=5.0, cluster=None
-) -> Run:
+) -> Run | None:
     """Train one model and leave a complete run folder.
 
     Args:
@@ -61,6 +68,9 @@ def train(
         overwrite: replace a run that `out` holds.
         checkpoint_minutes: time between saved states inside an epoch.
         cluster: `cluster.Cluster` of "multi-worker"; None takes that of TF_CONFIG.
+
+    Returns:
+        The finished run; None on a worker that is not the chief.
 
     Raises:
         InputError: a setting, the data or `out` can't be used; nothing was written.
@@ -84,13 +94,16 @@ def train(
         return _train(run, model, job, Start(Position(), memory={}), checkpoint_minutes)
 
 
-def resume(path, *, epochs=None, checkpoint_minutes=5.0, cluster=None) -> Run:
+def resume(path, *, epochs=None, checkpoint_minutes=5.0, cluster=None, here=None) -> Run | None:
     """Go on with a run from its newest whole state, as if it had never stopped.
 
     Args:
         path: the run folder.
         epochs: train up to this many instead; the learning-rate schedule keeps the span
             it was made for and stays at its end beyond it.
+        checkpoint_minutes, cluster: as `train`.
+        here: settings of this machine in place of the run's, by name: `strategy`,
+            `replicas`, `device`, `cache`.
 
     Workers must all see the run's folder: each restores the state from there.
 
@@ -100,16 +113,17 @@ def resume(path, *, epochs=None, checkpoint_minutes=5.0, cluster=None) -> Run:
         GateFailed, Interrupted: as `train`.
     """
     run = Run.open(path)
-    placement = place(run.config, cluster)
+    config = dataclasses.replace(run.config, **here or {})
+    placement = place(config, cluster)
     with _held(run.path, placement):
-        job = Job(run.config, run.dataset(), placement)
+        job = Job(config, run.dataset(config.cache), placement)
         folder, position, memory = _saved_state(run, job.dataset)
         if epochs is not None and epochs != run.config.epochs:
             run = _extend(run, epochs, placement.is_chief)
         if position.epoch >= run.config.epochs and run.model_file.exists():
             log.info("%s is finished at %d epochs; --epochs M goes on", run.path, run.config.epochs)
             return run
-        job = dataclasses.replace(job, config=run.config)
+        job = dataclasses.replace(job, config=dataclasses.replace(config, epochs=run.config.epochs))
         with together(job, run.path, state=folder):
             log.info("going on %s of %s", position.described(run.config.epochs), run.path)
             model = build(job.config, job.dataset, placement)
@@ -176,7 +190,7 @@ def prepare(config: TrainConfig, cluster=None) -> Job:
     """
     given, config = config, architectures.resolve(config)
     placement = place(config, cluster)
-    dataset = runs.load_dataset(config)
+    dataset = runs.load_dataset(config, config.cache)
     config = dataclasses.replace(
         config,
         dataset=dataset.spec,  # `auto` is now known
@@ -270,7 +284,7 @@ def _train(run, model, job, start, checkpoint_minutes):
     if not job.placement.is_chief:
         with clusters.leaving_signals_to_the_chief():
             fit(model, job, start.position, [StopOnNonFinite(start.position.step), WorkerLog()])
-        return run
+        return None
     crew = _crew(run, model, job.dataset, start, checkpoint_minutes)
     with (
         crew.tensorboard.closing(),
@@ -324,6 +338,7 @@ def _crew(run, model, dataset, start, checkpoint_minutes):
     return Crew(guard, history, watch, pictures, tensorboard, Progress(config.epochs), saver)
 
 
+@bad_images_told()
 def fit(model, job, position, callbacks):
     """`fit` from a position to the last epoch; the rest of a begun epoch on its own."""
     config = job.config
@@ -383,7 +398,7 @@ def _finish(run, model, dataset, crew):
 def _fit_prior(run, model, dataset):
     log.info("fitting the mixture prior to the aggregate posterior")
     seed = run.config.seed
-    train = latents.draw_posterior(model, dataset.train.images[:PRIOR_DRAWS], seed)
+    train = latents.draw_posterior(model, first(dataset.train.images, PRIOR_DRAWS), seed)
     held_out = latents.draw_posterior(model, dataset.validation.images, seed + 1)
     prior = fit_mixture(train, held_out, seed)
     prior.save(run.prior_file)

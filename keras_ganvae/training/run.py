@@ -131,13 +131,16 @@ class Run:
         """Rows of history.csv; 0 if there is none yet."""
         return len(self.history()) if self.history_file.exists() else 0
 
-    def dataset(self):
+    def dataset(self, cache="memory"):
         """Load the data set that the run was trained on.
+
+        Args:
+            cache: where its images are kept; evaluation wants them in memory.
 
         Raises:
             InputError: it can't be found, or its content has changed.
         """
-        dataset = load_dataset(self.config)
+        dataset = load_dataset(self.config, cache)
         recorded = self.record["dataset"]["fingerprint"]
         if dataset.fingerprint != recorded:
             raise InputError(
@@ -202,7 +205,7 @@ def _recorded_config(record):
     return config
 
 
-def load_dataset(config):
+def load_dataset(config, cache="memory"):
     """The data set that a config names, at its size, limit and validation split."""
     from keras_ganvae import data
 
@@ -212,6 +215,7 @@ def load_dataset(config):
         image_size=config.image_size,
         limit=config.limit,
         validation_size=config.validation_size,
+        cache=cache,
     )
 
 

@@ -3,7 +3,8 @@
     python equality.py FOLDER STRATEGY [WORKERS INDEX]
 
 Writes FOLDER/STRATEGY-INDEX.npz: for each architecture the gradient of the first step, the
-values of each epoch, and the weights at the end.
+values of each epoch, and the weights at the end. Workers also write `scalar logs`: what Keras
+says of a step that returns them.
 """
 
 import dataclasses
@@ -30,6 +31,8 @@ def main(folder, strategy, workers=None, index="0"):
     for arch in architectures.names():
         job = dataclasses.replace(job, config=settings_of(arch))
         found |= {f"{arch} {name}": value for name, value in trained(job).items()}
+    if strategy == "multi-worker":
+        found["scalar logs"] = error_of_scalar_logs(job)
     np.savez(Path(folder) / f"{strategy}-{index}.npz", **found)
 
 
@@ -80,6 +83,30 @@ def first_gradient(job):
     model.fit(batches, steps_per_epoch=1, shuffle=False, verbose=0)
     steps = [old - weight.numpy() for old, weight in zip(before, weights, strict=True)]
     return np.concatenate([step.ravel() for step in steps])
+
+
+def error_of_scalar_logs(job) -> str:
+    import keras
+    import tensorflow as tf
+
+    from keras_ganvae.training import recipe
+
+    class Plain(keras.Model):
+        def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+            """Not what is asked about."""
+
+        def train_step(self, batch):
+            return {"loss": tf.reduce_mean(batch[0])}
+
+    with job.placement.scope():
+        model = Plain()
+        model.built = True
+        model.compile(optimizer=None)
+    try:
+        model.fit(recipe.training_data(job, recipe.Position()), steps_per_epoch=1, verbose=0)
+    except (ValueError, tf.errors.OpError) as error:
+        return str(error)
+    return ""
 
 
 if __name__ == "__main__":

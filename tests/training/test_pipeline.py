@@ -3,7 +3,13 @@ import itertools
 import numpy as np
 import pytest
 
-from keras_ganvae.data.pipeline import Position, batches, steps_per_epoch, training_batches
+from keras_ganvae.data.pipeline import (
+    Position,
+    Replicas,
+    batches,
+    steps_per_epoch,
+    training_batches,
+)
 
 COUNT, BATCH = 23, 5
 STEPS = 5
@@ -80,3 +86,35 @@ def test_validation_is_every_image_in_order(numbered):
     assert int(made.cardinality()) == STEPS
     found = np.concatenate([batch.numpy() for batch in made])
     np.testing.assert_array_equal(found, numbered.astype(np.float32) / 255)
+
+
+@pytest.mark.parametrize(("workers", "local"), [(1, 2), (2, 1), (3, 1), (2, 3), (7, 1)])
+def test_replicas_see_each_image_once_in_the_order_of_one(numbered, workers, local):
+    """The shares of all workers, side by side, are the batches of one device."""
+    total = workers * local
+    feeds = [
+        iter(
+            training_batches(
+                numbered,
+                BATCH,
+                seed=3,
+                start=Position(0, 2),
+                replicas=Replicas(total, worker * local, local),
+            )
+        )
+        for worker in range(workers)
+    ]
+    for expected in _order(numbered, 2 * STEPS, seed=3, step=2):
+        shares = [next(feed) for feed in feeds for _ in range(local)]
+        assert [int(size) for _, size in shares] == [len(expected)] * total
+        assert [n for images, _ in shares for n in _numbers(images)] == expected
+
+
+def test_validation_of_replicas_ends_with_its_last_batch(numbered):
+    feeds = [batches(numbered, BATCH, Replicas(2, worker, 1)) for worker in range(2)]
+    shares = [list(feed) for feed in feeds]
+    assert [len(each) for each in shares] == [STEPS, STEPS]
+    pairs = zip(*shares, strict=True)
+    assert [n for pair in pairs for images, _ in pair for n in _numbers(images)] == list(
+        range(COUNT)
+    )

@@ -1,7 +1,5 @@
 """Two replicas, and two worker processes, at one device's batch: the same training."""
 
-import contextlib
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -15,20 +13,6 @@ TRAINER = Path(__file__).with_name("equality.py")
 ROUNDING = 1e-6  # of float32, over sums in another order
 
 pytestmark = pytest.mark.slow  # four processes, each of which traces all the steps
-
-
-@pytest.fixture(scope="session")
-def free_addresses():
-    """`free_addresses(n)`: host:port,... of this machine that nobody listens at."""
-
-    def find(count):
-        with contextlib.ExitStack() as stack:
-            sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-            for each in sockets:
-                each.bind(("127.0.0.1", 0))
-            return ",".join(f"127.0.0.1:{each.getsockname()[1]}" for each in sockets)
-
-    return find
 
 
 @pytest.fixture(scope="module")
@@ -79,26 +63,7 @@ def test_workers_end_with_the_same_bytes(trained):
         assert value.tobytes() == trained["worker 1"][name].tobytes(), name
 
 
-def test_upstream_still_reduces_scalars_over_an_axis():
+def test_upstream_still_reduces_scalars_over_their_first_axis(trained):
     """When this fails, keras-team/keras#20585 is mended: `GenerativeModel._logging` can go."""
-    code = """
-import os, json
-os.environ["TF_CONFIG"] = json.dumps(
-    {"cluster": {"worker": ["127.0.0.1:%d"]}, "task": {"type": "worker", "index": 0}})
-import keras, tensorflow as tf
-strategy = tf.distribute.MultiWorkerMirroredStrategy()
-with strategy.scope():
-    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
-    model.compile("sgd", "mse")
-try:
-    model.fit(tf.data.Dataset.from_tensors((tf.ones((4, 1)), tf.ones((4, 1)))), verbose=0)
-except Exception as error:
-    print(error)
-"""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    done = subprocess.run(
-        [sys.executable, "-c", code % port], capture_output=True, text=True, timeout=200
-    )
-    assert "reduction" in done.stdout, done.stdout + done.stderr[-2000:]
+    for name in ("multi-worker", "worker 1"):
+        assert "Invalid reduction dimension 0" in str(trained[name]["scalar logs"])
