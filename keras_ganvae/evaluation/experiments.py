@@ -88,5 +88,6 @@ def _train_discriminator(model, real):
     weights = model.discriminator.trainable_variables
     with tf.GradientTape() as tape:
         real_logits = model.discriminator(real, training=True)
-        loss = equations.discriminator_loss(real_logits, model.discriminator(fake, training=True))
+        fake_logits = model.discriminator(fake, training=True)
+        loss = ops.mean(equations.discriminator_loss(real_logits, fake_logits))
     model.discriminator_optimizer.apply(tape.gradient(loss, weights), weights)
