@@ -42,7 +42,7 @@ def of_claims(results) -> str:
 def _aligned(rows):
     """Rows as lines, each column as wide as its widest cell needs."""
     _, *columns = zip(*rows, strict=True)
-    widths = [max(WIDTH, 2 + max(map(len, column))) for column in columns]
+    widths = [max(WIDTH, 1 + max(map(len, column))) for column in columns]
     return [
         f"{name:25}" + "".join(f"{cell:>{w}}" for cell, w in zip(cells, widths, strict=True))
         for name, *cells in rows
