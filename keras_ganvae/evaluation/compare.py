@@ -155,12 +155,25 @@ def _gradients(contenders, dataset):
 
 def _commands(measured, names, out, settings, by_seed):
     """What repeats the comparison, one command a line."""
-    trained = [each.run.record["command"] for each in measured]
+    trained = [
+        command
+        for name, each in zip(names, measured, strict=True)
+        for command in _training_commands(name, each.run)
+    ]
     asked, usual = dataclasses.asdict(settings), dataclasses.asdict(protocol.Settings())
     changed = [f"{protocol.flag(k)} {_words(v)}" for k, v in asked.items() if v != usual[k]]
     runs = shlex.join([*names, "--out", str(out)])
     apart = [] if by_seed else ["--no-seeds"]
     return [*trained, " ".join(["keras-ganvae compare", runs, *changed, *apart])]
+
+
+def _training_commands(name, run):
+    yield run.record["command"]
+    config = run.config
+    if config.epochs != config.schedule_epochs:  # it was extended since
+        yield shlex.join(
+            ["keras-ganvae", "train", "--resume", name, "--epochs", str(config.epochs)]
+        )
 
 
 def _words(value):

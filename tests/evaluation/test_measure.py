@@ -140,6 +140,21 @@ def test_a_comparison(results, copies, tmp_path):
     compare(paths, tmp_path / "report", SETTINGS)  # once more into the same folder
 
 
+def test_the_commands_say_that_a_run_was_extended(results, copies, tmp_path):
+    moved = shutil.copytree(copies["gan"].path, tmp_path / "gan")
+    record = json.loads((moved / "config.json").read_text())
+    epochs = record["config"]["epochs"]
+    # As `train --resume` leaves it, but for the training: the model stays what was measured.
+    record["config"]["schedule_epochs"] = epochs - 1
+    (moved / "config.json").write_text(json.dumps(record))
+    found = compare([copies["gan"].path, moved], tmp_path / "page", SETTINGS, by_seed=False)
+    assert found["commands"][:-1] == [
+        record["command"],
+        record["command"],
+        f"keras-ganvae train --resume {moved} --epochs {epochs}",
+    ]
+
+
 def test_what_can_not_be_compared(copies, tmp_path, train_tiny):
     gan = copies["gan"].path
     other = train_tiny("gan", limit=190, epochs=1).path
