@@ -91,8 +91,10 @@ def check_new_file(path):
     if path.exists() and not path.is_file():
         raise InputError(f"{path} is no file that could be replaced")
     nearest = next(folder for folder in path.parents if folder.exists())
-    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
-        raise InputError(f"can't write {path}: {nearest} is not a writable folder")
+    try:  # which says more than its permissions do
+        tempfile.TemporaryFile(dir=nearest).close()
+    except OSError as error:
+        raise InputError(f"can't write {path}: {nearest} is not a writable folder") from error
 
 
 def check_new_folder(out, kind, marks, overwrite):

@@ -1,6 +1,7 @@
 import errno
 import json
 import os
+import tempfile
 
 import pytest
 
@@ -90,6 +91,17 @@ def test_a_device_is_not_replaced(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="is not a writable folder"):
         check_new_file(tmp_path / "file" / "below.json")
+
+
+def test_a_folder_that_no_file_can_be_made_in(tmp_path, monkeypatch):
+    """Whatever its permissions say, as on a read-only disk."""
+
+    def refused(**_):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", refused)
+    with pytest.raises(InputError, match="is not a writable folder"):
+        check_new_file(tmp_path / "new" / "file.json")
 
 
 def _umask():

@@ -6,7 +6,7 @@ import dataclasses
 from keras_ganvae import runtime
 from keras_ganvae.commands import command
 from keras_ganvae.commands.progress import Bar
-from keras_ganvae.evaluation.protocol import Settings, flag
+from keras_ganvae.evaluation.protocol import RESULT, Settings, flag
 from keras_ganvae.files import check_new_file, write_json
 
 
@@ -58,7 +58,7 @@ def run_evaluate(args):
     settings = settings_of(args)
     run = Run.open(args.run_folder)
     run.check_finished()
-    for file in (run.path / "evaluation.json", *([args.json] if args.json else [])):
+    for file in (run.path / RESULT, *([args.json] if args.json else [])):
         check_new_file(file)
     runtime.start(args.debug)
     from keras_ganvae.evaluation.measure import evaluate
@@ -69,7 +69,7 @@ def run_evaluate(args):
     if args.json:
         write_json(args.json, result)
     print(of_run(result))
-    print(args.json or run.path / "evaluation.json")
+    print(args.json or run.path / RESULT)
 
 
 def run_compare(args):

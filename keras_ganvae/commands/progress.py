@@ -2,9 +2,15 @@
 
 import sys
 
+# Without rates: what is counted differs from one thing to the next.
+FORMAT = "{desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining}"
+
 
 class Bar:
-    """A progress bar on stderr, one for each thing that is being measured."""
+    """A progress bar on stderr, one for each thing that is being measured.
+
+    It goes away when that thing is done; where there is no terminal it never appears.
+    """
 
     def __init__(self):
         self.bar = None
@@ -17,9 +23,17 @@ class Bar:
             self.close()
             self.doing = doing
             self.bar = tqdm(
-                total=total, desc=doing, file=sys.stderr, ncols=79, unit_scale=True, disable=None
+                total=total,
+                desc=doing,
+                file=sys.stderr,
+                ncols=79,
+                bar_format=FORMAT,
+                leave=False,
+                disable=None,
             )
         self.bar.update(done - self.bar.n)
+        if done == total:
+            self.close()
 
     def __enter__(self):
         return self
@@ -30,3 +44,4 @@ class Bar:
     def close(self):
         if self.bar is not None:
             self.bar.close()
+        self.bar = self.doing = None

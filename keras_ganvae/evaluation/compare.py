@@ -11,12 +11,12 @@ from keras_ganvae.evaluation.contender import Measured, group
 from keras_ganvae.evaluation.experiments import fading_gradient
 from keras_ganvae.evaluation.measure import evaluate
 from keras_ganvae.evaluation.reference import Reference
-from keras_ganvae.files import write_json, write_text
+from keras_ganvae.files import check_new_file, write_json, write_text
 from keras_ganvae.training.run import Run
 
 SCHEMA = "keras-ganvae/comparison"
 SCHEMA_VERSION = 1
-RESULTS = "results.json"
+RESULTS, PAGE = "results.json", "index.html"
 OF_ONE_RUN = ("kl_per_dimension", "active_units")  # not averaged over runs
 
 
@@ -40,7 +40,7 @@ def compare(paths, out, settings=None, *, by_seed=True, progress=None) -> dict:
     settings = settings or protocol.Settings()
     check_out(out)
     runs = opened(paths)
-    reference = Reference.of(runs[0].dataset(), settings)
+    reference = Reference.of(runs[0].dataset(), settings, progress)
     measured = [
         Measured(run, run.history(), _evaluated(run, settings, reference, progress)) for run in runs
     ]
@@ -60,7 +60,7 @@ def compare(paths, out, settings=None, *, by_seed=True, progress=None) -> dict:
         "claims": test_all(Cast(contenders, gradients)),
     }
     write_json(Path(out) / RESULTS, results)
-    write_text(Path(out) / "index.html", page.render(results))
+    write_text(Path(out) / PAGE, page.render(results))
     return results
 
 
@@ -73,25 +73,23 @@ def check_out(out):
     out = Path(out)
     if out.is_dir() and any(out.iterdir()) and not (out / RESULTS).exists():
         raise InputError(f"--out {out} is not empty and no comparison; choose another folder")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        probe = out / ".writable"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise InputError(f"can't write to --out {out}: {error.strerror}") from error
+    if out.exists() and not out.is_dir():
+        raise InputError(f"--out {out} is a file; choose a folder")
+    for name in (RESULTS, PAGE):
+        check_new_file(out / name)
 
 
 def opened(paths) -> list[Run]:
     """The runs, all finished and of the same data.
 
     Raises:
-        InputError: one is missing, unfinished, named twice, or of other data.
+        InputError: one is missing, unfinished, read-only, named twice, or of other data.
     """
     runs = [Run.open(path) for path in paths]
     first = runs[0]
     for run in runs:
         run.check_finished()
+        check_new_file(run.path / protocol.RESULT)
         for key in ("image_shape", "fingerprint"):
             if run.record["dataset"][key] != first.record["dataset"][key]:
                 raise InputError(
@@ -157,12 +155,25 @@ def _gradients(contenders, dataset):
 
 def _commands(measured, names, out, settings, by_seed):
     """What repeats the comparison, one command a line."""
-    trained = [each.run.record["command"] for each in measured]
+    trained = [
+        command
+        for name, each in zip(names, measured, strict=True)
+        for command in _training_commands(name, each.run)
+    ]
     asked, usual = dataclasses.asdict(settings), dataclasses.asdict(protocol.Settings())
     changed = [f"{protocol.flag(k)} {_words(v)}" for k, v in asked.items() if v != usual[k]]
     runs = shlex.join([*names, "--out", str(out)])
     apart = [] if by_seed else ["--no-seeds"]
     return [*trained, " ".join(["keras-ganvae compare", runs, *changed, *apart])]
+
+
+def _training_commands(name, run):
+    yield run.record["command"]
+    config = run.config
+    if config.epochs != config.schedule_epochs:  # it was extended since
+        yield shlex.join(
+            ["keras-ganvae", "train", "--resume", name, "--epochs", str(config.epochs)]
+        )
 
 
 def _words(value):

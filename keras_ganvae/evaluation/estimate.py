@@ -42,6 +42,6 @@ def bootstrap(statistic: Callable, size: int, repeats: int, seed: int) -> float:
         repeats: resamplings. The error's own relative error is about 1 / sqrt(2 repeats).
     """
     random = np.random.default_rng(seed)
-    return float(
-        np.std([statistic(random.integers(size, size=size)) for _ in range(repeats)], ddof=1)
-    )
+    found = [statistic(random.integers(size, size=size)) for _ in range(repeats)]
+    # The mean of equal numbers is off by rounding, and so would be their deviation from it.
+    return float(np.std(found, ddof=1)) if np.ptp(found) else 0.0

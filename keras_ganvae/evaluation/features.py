@@ -26,6 +26,12 @@ CHOICES = ("auto", "digits", "classifier", "inception")
 DIGITS_FILE = Path(__file__).with_name("digits.keras")  # by scripts/train_classifier.py
 DIGITS_SHAPE = (28, 28, 1)
 
+DIMENSIONS = {  # of each choice but "auto"
+    "digits": classifier.FEATURES,
+    "classifier": classifier.FEATURES,
+    "inception": inception.DIMENSIONS,
+}
+
 CLASSIFIER_BATCH = 250
 INCEPTION_BATCH = 32  # 34 MB of resized images
 
@@ -97,13 +103,24 @@ def choose(dataset, requested: str | None = None) -> Features:
         InputError: the name is unknown, the features don't suit the images, labels are
             lacking, or weights can't be had; the message says which.
     """
+    makers = {"digits": _digits, "classifier": _classifier, "inception": _inception}
+    return makers[named(dataset, requested)](dataset)
+
+
+def named(dataset, requested: str | None = None) -> str:
+    """The choice that `choose` makes, a key of `DIMENSIONS`, before anything is done for it.
+
+    Raises:
+        InputError: the name is unknown, or labels are lacking.
+    """
     requested = requested or "auto"
     if requested not in CHOICES:
         raise InputError(f"unknown features '{requested}'{nearest(requested, CHOICES)}")
     if requested == "auto":
         requested = "digits" if _is_mnist(dataset) else "classifier"
-    makers = {"digits": _digits, "classifier": _classifier, "inception": _inception}
-    return makers[requested](dataset)
+    if requested == "classifier":
+        classifier.check_labels(dataset)
+    return requested
 
 
 def cache_folder() -> Path:
@@ -132,7 +149,6 @@ def _digits(dataset) -> Features:
 
 
 def _classifier(dataset) -> Features:
-    classifier.check_labels(dataset)
     path = cache_folder() / f"{dataset.fingerprint}.keras"
     model = _cached(path, dataset) or _trained(path, dataset)
     errors = classifier.errors(model, dataset.validation)

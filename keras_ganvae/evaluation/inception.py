@@ -99,5 +99,6 @@ def _impatient():
 def _unavailable(reason, path) -> InputError:
     return InputError(
         f"the weights of InceptionV3 can't be downloaded ({reason}); connect to the network, put"
-        f" {NAME} into {path.parent}, or compare by --features classifier"
+        f" {NAME} into {path.parent}, or, if the images have labels, compare by --features"
+        " classifier"
     )

@@ -11,7 +11,7 @@ import numpy as np
 from keras_ganvae.errors import InputError
 from keras_ganvae.evaluation import likelihood, protocol
 from keras_ganvae.evaluation.experiments import smoothness
-from keras_ganvae.evaluation.reference import Reference
+from keras_ganvae.evaluation.reference import PIECES, Reference, counted
 from keras_ganvae.files import write_json
 from keras_ganvae.images import to_uint8
 from keras_ganvae.models import latents
@@ -49,14 +49,14 @@ def evaluate(run: Run, settings=None, *, reference=None, progress=None) -> dict:
     for name in priors(run):
         run.prior(name)  # refused now, if it is gone
     if reference is None:
-        reference = Reference.of(run.dataset(), settings)
+        reference = Reference.of(run.dataset(), settings, progress)
     asked = protocol.describe(settings, reference.dataset, reference.features)
     model_hash = hash_of(run)
     known = recorded(run)
     if known and known.get("protocol") == asked and known.get("model_hash") == model_hash:
         log.info("%s was measured under this protocol before", run.path)
         return known
-    progress = progress or (lambda doing, done, total: None)
+    log.info("measuring %s", run.path)
     result = {
         "schema": SCHEMA,
         "schema_version": SCHEMA_VERSION,
@@ -67,7 +67,7 @@ def evaluate(run: Run, settings=None, *, reference=None, progress=None) -> dict:
         "protocol": asked,
         "cost": cost(run, model),
         "training": run.history()[-1],
-        "floor": _numbers(_floor(reference, progress)),
+        "floor": _numbers(reference.floor),
         "samples": {
             name: _numbers(_samples(run, model, name, reference, progress)) for name in priors(run)
         },
@@ -77,7 +77,7 @@ def evaluate(run: Run, settings=None, *, reference=None, progress=None) -> dict:
         result["likelihood"] = {
             name: _likelihood(model, reference, name, progress) for name in settings.binarize
         }
-    write_json(run.path / "evaluation.json", result)
+    write_json(run.path / protocol.RESULT, result)
     write_evaluation(run.tensorboard, _plain(result), result["cost"]["epochs"])
     return result
 
@@ -85,7 +85,7 @@ def evaluate(run: Run, settings=None, *, reference=None, progress=None) -> dict:
 def recorded(run) -> dict | None:
     """What an earlier `evaluate` left in the run folder; None if there is none to be read."""
     try:
-        result = json.loads((run.path / "evaluation.json").read_text())
+        result = json.loads((run.path / protocol.RESULT).read_text())
     except (OSError, ValueError):
         return None
     same = isinstance(result, dict) and result.get("schema") == SCHEMA
@@ -144,20 +144,24 @@ def _plain(result):
     }
 
 
-def _floor(reference, progress):
-    progress("floor", 0, 1)
-    return reference.floor
-
-
 def _samples(run, model, prior_name, reference, progress):
-    progress(f"samples, {prior_name} prior", 0, 1)
     settings = reference.settings
-    found = reference.measure_samples(draw(run, model, prior_name, settings))
-    return found | {"smoothness": smoothness(model, run.prior(prior_name), settings.seed)}
+    told = counted(progress, f"samples, {prior_name} prior", PIECES + 3)
+    images = draw(run, model, prior_name, settings)
+    told()
+    found = reference.measure_samples(images, told)
+    found["smoothness"] = smoothness(model, run.prior(prior_name), settings.seed)
+    told()
+    return found
 
 
 def _likelihood(model, reference, binarisation, progress):
     settings = reference.settings
+
+    def told(done, total):
+        if progress:
+            progress(f"likelihood, {binarisation}", done, total)
+
     return likelihood.measure(
         model,
         reference.dataset.test.images,
@@ -165,7 +169,7 @@ def _likelihood(model, reference, binarisation, progress):
         importance_samples=settings.importance_samples,
         bound_images=settings.bound_images,
         seed=settings.seed,
-        progress=lambda done, total: progress(f"likelihood, {binarisation}", done, total),
+        progress=told,
     ).to_dict()
 
 

@@ -51,9 +51,8 @@ SAMPLES = {
     ),
     "density": Metric(
         "density",
-        better="higher",
-        what="Test images within whose reach a sample is, over k; 1 is expected of equal"
-        " distributions, and it may be above.",
+        what="Test images within whose reach a sample is, over k. To be compared with the floor: 1"
+        " is expected of equal distributions, and more where samples crowd among typical images.",
         source="Naeem et al. 2020, equation 3",
     ),
     "coverage": Metric(

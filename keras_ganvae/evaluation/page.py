@@ -38,6 +38,7 @@ BINARISATIONS = {
     "threshold": "pixels rounded to 0 or 1",
     "none": "grey pixels: a cross-entropy, no likelihood, and no bound on one",
 }
+PART = ("verdict", "margin", "uncertainty", "values")  # of a part of a claim
 VERDICTS = ("holds", "does not hold", "undecided", "not tested")
 SHORT_HASH = 12
 ABOUT_GRADIENTS = 9  # the claim that the gradients were measured for
@@ -168,7 +169,8 @@ def _summary(results):
         f" more than its uncertainty, half of its {CONFIDENCE:.0%} interval by Student's t, does"
         " not hold where it is below by more, and is undecided else. A claim holds if all its"
         " parts do, and does not if one of them does not. Where a model has one run, the"
-        " uncertainty is that of its samples, not of training it again."
+        " uncertainty is that of its samples, not of training it again; what is read off its"
+        " training curves then has none that is known, and stays undecided."
     )
     return [tag("ol", rows, class_="claims"), tag("p", explained)] if claims else None
 
@@ -207,7 +209,7 @@ def _source(source):
 
 def _parts(claim):
     return tables.table(
-        tables.head("what is claimed", "verdict", "margin", "uncertainty", "values"),
+        tables.head("what is claimed", *PART),
         tag("tbody", [_part(part) for part in claim["parts"]]),
         label=f"parts of claim {claim['number']}",
     )
@@ -223,13 +225,20 @@ def _part(part):
     values = [
         tag("div", f"{label}: ", tables.number(value)) for label, value in part["values"].items()
     ]
+    cells = (
+        _badge(part["verdict"]),
+        margin,
+        f"± {uncertainty}" if uncertainty else "unknown",
+        values,
+    )
     return tag(
         "tr",
         tag("th", part["says"], scope="row"),
-        tag("td", _badge(part["verdict"])),
-        tag("td", margin),
-        tag("td", f"± {uncertainty}" if uncertainty else "unknown"),
-        tag("td", values, class_="values"),
+        *(
+            # On a phone the heading is gone and each cell says what it is.
+            tag("td", content, data_label=name, class_=name)
+            for name, content in zip(PART, cells, strict=True)
+        ),
     )
 
 

@@ -7,6 +7,8 @@ from keras_ganvae import runtime
 from keras_ganvae.config import BINARISATIONS, nearest
 from keras_ganvae.errors import InputError
 
+RESULT = "evaluation.json"  # of a run, in its folder
+
 
 def asked(default, help):
     """A field with what `--help` says of it."""

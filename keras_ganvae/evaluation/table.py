@@ -5,6 +5,7 @@ import textwrap
 from keras_ganvae.evaluation.metrics import LIKELIHOOD, SAMPLES
 from keras_ganvae.evaluation.tables import written
 
+WIDTH = 18  # of a column, at least: three and the names fill 79
 NAMES = {"normal": "N(0, I)", "mixture": "mixture"}
 
 
@@ -12,18 +13,18 @@ def of_run(result) -> str:
     """What `evaluate` found, with the protocol below."""
     columns = {NAMES[prior]: found for prior, found in result["samples"].items()}
     columns["real images"] = result["floor"]
-    lines = [_row("", columns)]
+    rows = [("", *columns)]
     for key, metric in SAMPLES.items():
         if any(key in column for column in columns.values()):
-            cells = [_number(column.get(key)) for column in columns.values()]
-            lines.append(_row(metric.name, cells))
+            rows.append((metric.name, *(_number(column.get(key)) for column in columns.values())))
+    lines = _aligned(rows)
     for binarisation, found in result.get("likelihood", {}).items():
-        lines += ["", _row("nats per image", [binarisation])]
-        lines += [
-            _row(metric.name, [_number(found[key])])
+        rows = [
+            (metric.name, _number(found[key]))
             for key, metric in LIKELIHOOD.items()
             if found[key] is not None
         ]
+        lines += ["", *_aligned([("nats per image", binarisation), *rows])]
     return "\n".join([*lines, "", textwrap.fill(_protocol(result), 79)])
 
 
@@ -38,8 +39,14 @@ def of_claims(results) -> str:
     return "\n".join(lines)
 
 
-def _row(name, cells):
-    return f"{name:25}" + "".join(f"{cell:>18}" for cell in cells)
+def _aligned(rows):
+    """Rows as lines, each column as wide as its widest cell needs."""
+    _, *columns = zip(*rows, strict=True)
+    widths = [max(WIDTH, 1 + max(map(len, column))) for column in columns]
+    return [
+        f"{name:25}" + "".join(f"{cell:>{w}}" for cell, w in zip(cells, widths, strict=True))
+        for name, *cells in rows
+    ]
 
 
 def _number(found):

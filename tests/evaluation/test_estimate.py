@@ -12,6 +12,10 @@ def test_a_mean_and_its_standard_error():
     assert found == Estimate(3.0, pytest.approx(np.sqrt(14 / 3 / 4)))
 
 
+def test_a_statistic_that_never_changes_has_no_error():
+    assert bootstrap(lambda indices: 2.327902913, size=50, repeats=200, seed=0) == 0
+
+
 def test_shares_are_means_of_booleans():
     found = of_mean(np.array([True, False, False, True, True]))
     assert found.value == pytest.approx(0.6)

@@ -240,7 +240,9 @@ def test_inception_s_download_fails(dataset, tmp_path, monkeypatch, capfd):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     monkeypatch.setattr(network, "reachable", lambda *_: True)
     monkeypatch.setattr(inception, "ADDRESS", (tmp_path / "nothing").as_uri())
-    with pytest.raises(InputError, match="can't be downloaded.*--features classifier") as failure:
+    with pytest.raises(
+        InputError, match="can't be downloaded.*if the images have labels"
+    ) as failure:
         features.choose(dataset, "inception")
     assert "\n" not in str(failure.value) and capfd.readouterr().out == ""
 

@@ -1,14 +1,16 @@
 """`evaluate` and `compare` from end to end, on tiny runs."""
 
+import dataclasses
 import json
 import shutil
 
 import numpy as np
 import pytest
+from keras import ops
 
 from keras_ganvae import data
 from keras_ganvae.errors import InputError
-from keras_ganvae.evaluation import experiments, protocol
+from keras_ganvae.evaluation import classifier, experiments, protocol
 from keras_ganvae.evaluation.compare import compare
 from keras_ganvae.evaluation.measure import evaluate
 from keras_ganvae.evaluation.reference import Reference
@@ -85,6 +87,32 @@ def test_too_few_images_for_the_features():
         Reference.of(dataset, protocol.Settings(samples=150, neighbours=150, features="digits"))
 
 
+def test_too_few_images_are_told_before_a_classifier_is_trained(monkeypatch):
+    monkeypatch.setattr(classifier, "train_classifier", None)
+    for name, least in (("classifier", 129), ("inception", 2049)):
+        with pytest.raises(InputError, match=f"at least {least} are needed"):
+            Reference.of(data.load("synthetic", limit=100), protocol.Settings(features=name))
+
+
+def test_progress_is_told_to_the_end(copies):
+    told = {}
+
+    def progress(doing, done, total):
+        told.setdefault(doing, []).append((done, total))
+
+    evaluate(copies["vae"], dataclasses.replace(SETTINGS, seed=3), progress=progress)
+    assert list(told) == [
+        "floor",
+        "samples, normal prior",
+        "samples, mixture prior",
+        "likelihood, stochastic",
+    ]
+    for calls in told.values():
+        done, totals = zip(*calls, strict=True)
+        assert len(set(totals)) == 1 and done[-1] == totals[0]
+        assert list(done) == sorted(set(done))
+
+
 def test_protocols_that_differ_are_refused():
     first = {"samples": 10, "seed": 0}
     protocol.check_equal({"a": first, "b": dict(first)})
@@ -112,23 +140,45 @@ def test_a_comparison(results, copies, tmp_path):
     compare(paths, tmp_path / "report", SETTINGS)  # once more into the same folder
 
 
+def test_the_commands_say_that_a_run_was_extended(results, copies, tmp_path):
+    moved = shutil.copytree(copies["gan"].path, tmp_path / "gan")
+    record = json.loads((moved / "config.json").read_text())
+    epochs = record["config"]["epochs"]
+    # As `train --resume` leaves it, but for the training: the model stays what was measured.
+    record["config"]["schedule_epochs"] = epochs - 1
+    (moved / "config.json").write_text(json.dumps(record))
+    found = compare([copies["gan"].path, moved], tmp_path / "page", SETTINGS, by_seed=False)
+    assert found["commands"][:-1] == [
+        record["command"],
+        record["command"],
+        f"keras-ganvae train --resume {moved} --epochs {epochs}",
+    ]
+
+
 def test_what_can_not_be_compared(copies, tmp_path, train_tiny):
     gan = copies["gan"].path
     other = train_tiny("gan", limit=190, epochs=1).path
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.txt").touch()
     (tmp_path / "unfinished").mkdir()
+    taken = shutil.copytree(gan, tmp_path / "taken")
+    (taken / "evaluation.json").unlink(missing_ok=True)
+    (taken / "evaluation.json").mkdir()
     shutil.copy(gan / "config.json", tmp_path / "unfinished")
     for paths, out, message in (
         ([gan, tmp_path / "none"], "new", "no run folder at"),
         ([gan, tmp_path / "unfinished"], "new", "is not finished"),
         ([gan, other], "new", "their data's fingerprint differs"),
         ([gan, gan], "new", "a run is named twice"),
+        ([taken], "new", "evaluation.json is no file that could be replaced"),
         ([gan], "full", "is not empty and no comparison"),
+        ([gan], "full/thesis.txt", "is a file; choose a folder"),
+        ([gan], "full/thesis.txt/new", "is not a writable folder"),
     ):
         with pytest.raises(InputError, match=message):
             compare(paths, tmp_path / out, SETTINGS)
     assert (tmp_path / "full" / "thesis.txt").exists()
+    assert not (tmp_path / "new").exists()
 
 
 def test_the_commands(copies, tmp_path, command):
@@ -166,6 +216,22 @@ def test_a_confident_discriminator_starves_the_saturating_loss(run_of):
     probability = last["fake_probability"]
     # Image by image the ratio is D / (1 - D).
     assert ratio < 5 * probability / (1 - probability)
+
+
+def test_a_loss_for_each_image_is_averaged(run_of, monkeypatch):
+    """Whether `equations` gives one or their mean, D takes the same steps."""
+    run = run_of("gan")
+    expected = experiments.fading_gradient(run.config, run.dataset())
+    scalar = experiments.equations.discriminator_loss
+
+    def of_each(real_logits, fake_logits):
+        return ops.repeat(scalar(real_logits, fake_logits), len(real_logits))
+
+    monkeypatch.setattr(experiments.equations, "discriminator_loss", of_each)
+    found = experiments.fading_gradient(run.config, run.dataset())
+    assert [each["fake_probability"] for each in found] == pytest.approx(
+        [each["fake_probability"] for each in expected], rel=1e-3
+    )
 
 
 class Steps:
