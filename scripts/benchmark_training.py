@@ -1,17 +1,30 @@
 #!/usr/bin/env python
-"""Time the training step of each architecture and preset against a matrix product.
+"""Time the training step of each architecture: against a matrix product, and on replicas.
 
     python scripts/benchmark_training.py [--seconds 5] [--jit {auto,on,off}] [--json]
+        [--only steps|replicas] [--gpu-tflops F] [--interconnect-gb F] [--latency-us F]
 
-Prints parameters, multiply-adds per image of one step (counted from its graph), images
-per second, GFLOP/s, and that as a share of a 2048 x 2048 float32 matrix product. The
-product is timed before and after each model, in the same process, and the faster of the
-two is the yardstick: the machine's speed drifts, the share drifts less.
+Three tables. Steps: parameters, multiply-adds per image of one step (counted from its
+graph), images per second, GFLOP/s, that as a share of a 2048 x 2048 float32 matrix product,
+and what the input pipeline takes of the step. The product is timed before and after each
+model, in the same process, and the faster of the two is the yardstick: the machine's speed
+drifts, the share drifts less.
+
+Replicas: images per second of one device, of two replicas in one process, and of two worker
+processes, on the same cores and at the same global batch, so that their ratio is what the
+strategy itself costs. One device is timed first and last, and the mean is the yardstick.
+
+Plan: what more GPUs would give, computed from the first table and stated assumptions. It is
+not a measurement.
 """
 
 import argparse
 import json
+import os
+import socket
 import statistics
+import subprocess
+import sys
 import time
 
 from keras_ganvae import architectures, runtime
@@ -20,32 +33,76 @@ from keras_ganvae.config import PRESETS, TrainConfig
 IMAGE_SHAPE = (28, 28, 1)
 SIDE = 2048
 COLUMNS = (
-    ("arch", "{:7}"),
-    ("preset", "{:8}"),
-    ("jit", "{!s:6}"),
+    ("arch", "{:5}"),
+    ("preset", "{:7}"),
+    ("jit", "{!s:4}"),
     ("batch", "{:>5}"),
     ("parameters", "{:>10,}"),
     ("mega_multiply_adds", "{:>6.2f}"),
     ("images_per_second", "{:>7,.0f}"),
     ("gflops", "{:>6.1f}"),
     ("share_of_product", "{:>5.0%}"),
+    ("share_of_input", "{:>5.1%}"),
 )
-HEADINGS = ("arch", "preset", "XLA", "batch", "parameters", "M m-a", "img/s", "GFLOPS", "share")
+HEADINGS = (
+    *("arch", "preset", "XLA", "batch", "parameters", "M m-a", "img/s", "GFLOPS", "share"),
+    "input",
+)
+GPUS = (1, 8, 64)
+WARM_UP = 5
+NOMINAL_STEP = 0.02
+FORMULA = """\
+Plan, not measured: n GPUs of {tflops:g} TFLOP/s, each with the batch of the table, at the share
+of the product measured here; gradients exchanged in a ring over {gigabytes:g} GB/s and
+{latency:g} us a hop. images/s = n B / (2 M B / (share F) + 2 (n - 1) / n G / W + 2 (n - 1) L),
+B images of M multiply-adds, F FLOP/s, G bytes of gradients, W bytes/s, L seconds. It leaves
+out what launching kernels costs, which bounds models as small as these."""
 
 
 def main():
+    args = parse()
+    runtime.start()
+    if args.strategy:
+        print(json.dumps(throughputs(args)))
+        return
+    steps, replicas = [], []
+    if args.only != "replicas":
+        steps = [
+            measure(arch, preset, args.jit, args.seconds)
+            for preset in PRESETS
+            for arch in architectures.names()
+        ]
+    if args.only != "steps":
+        replicas = compare_strategies(args.seconds)
+    plans = [plan(row, args) for row in steps if row["preset"] == "default"]
+    if args.json:
+        print(json.dumps({"steps": steps, "replicas": replicas, "plan": plans}, indent=2))
+        return
+    tables = ((steps, steps_table), (replicas, replicas_table), (plans, plan_table))
+    assumed = {
+        "tflops": args.gpu_tflops,
+        "gigabytes": args.interconnect_gb,
+        "latency": args.latency_us,
+    }
+    print("\n\n".join(table(rows) for rows, table in tables if rows))
+    if plans:
+        print(FORMULA.format(**assumed))
+
+
+def parse():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=5.0, help="of timing for each model")
     parser.add_argument("--jit", choices=("auto", "on", "off"), default="auto", help="XLA")
+    parser.add_argument("--only", choices=("steps", "replicas"), help="one table")
+    parser.add_argument("--gpu-tflops", type=float, default=19.5, help="of a GPU, float32")
+    parser.add_argument("--interconnect-gb", type=float, default=25.0, help="GB/s of a GPU's link")
+    parser.add_argument("--latency-us", type=float, default=5.0, help="of one hop")
     parser.add_argument("--json", action="store_true")
-    args = parser.parse_args()
-    runtime.start()
-    rows = [
-        measure(arch, preset, args.jit, args.seconds)
-        for preset in PRESETS
-        for arch in architectures.names()
-    ]
-    print(json.dumps(rows, indent=2) if args.json else table(rows))
+    # How it calls itself, for a process of its own for each strategy and worker.
+    parser.add_argument("--strategy", help=argparse.SUPPRESS)
+    parser.add_argument("--workers", help=argparse.SUPPRESS)
+    parser.add_argument("--worker-index", type=int, help=argparse.SUPPRESS)
+    return parser.parse_args()
 
 
 def measure(arch, preset, jit, seconds):
@@ -53,6 +110,7 @@ def measure(arch, preset, jit, seconds):
     import numpy as np
     import tensorflow as tf
 
+    from keras_ganvae.data.pipeline import Position, training_batches
     from keras_ganvae.training.cost import multiply_adds
     from keras_ganvae.training.optimizers import compile_model, use_xla
 
@@ -63,11 +121,15 @@ def measure(arch, preset, jit, seconds):
     cost = multiply_adds(model, IMAGE_SHAPE)
     pixels = np.random.default_rng(0).random((config.batch_size, *IMAGE_SHAPE), np.float32)
     batches = iter(tf.data.Dataset.from_tensors(pixels).repeat())
-    step = model.make_train_function() or model.train_function
+    model.make_train_function()
     before = product_gflops()
     # The logs are read, as `fit` reads them: TensorFlow may otherwise run ahead.
-    per_step = typical_seconds(lambda: float(step(batches)[model.means[0].name]), seconds)
+    name = model.means[0].name
+    per_step = typical_seconds(lambda: float(model.train_function(batches)[name]), seconds)
     product = max(before, product_gflops())
+    images = np.random.default_rng(0).integers(0, 256, (20_000, *IMAGE_SHAPE), np.uint8)
+    fed = iter(training_batches(images, config.batch_size, seed=0, start=Position()))
+    input_seconds = typical_seconds(lambda: next(fed), 1.0)
     images_per_second = config.batch_size / per_step
     gflops = 2 * cost * images_per_second / 1e9
     return {
@@ -76,11 +138,13 @@ def measure(arch, preset, jit, seconds):
         "jit": jit,
         "batch": config.batch_size,
         "parameters": sum(network.count_params() for network in model.networks),
+        "gradient_bytes": 4 * sum(w.shape.num_elements() for w in model.trainable_variables),
         "mega_multiply_adds": cost / 1e6,
         "images_per_second": images_per_second,
         "gflops": gflops,
         "product_gflops": product,
         "share_of_product": gflops / product,
+        "share_of_input": input_seconds / per_step,
     }
 
 
@@ -105,7 +169,104 @@ def typical_seconds(work, seconds):
     return statistics.median(times)
 
 
-def table(rows):
+def compare_strategies(seconds):
+    """A row for each architecture: images per second of each strategy, and the ratios."""
+    first = started("single", seconds)[0]
+    mirrored = started("mirrored", seconds)[0]
+    workers = started("multi-worker", seconds, 2)
+    last = started("single", seconds)[0]
+    rows = []
+    for arch in architectures.names():
+        one = (first[arch] + last[arch]) / 2
+        several = {"two replicas": mirrored[arch], "two workers": min(w[arch] for w in workers)}
+        ratios = {f"{name} / one": value / one for name, value in several.items()}
+        rows.append({"arch": arch, "one device": one, **several, **ratios})
+    return rows
+
+
+def started(strategy, seconds, count=1):
+    """What each of `count` processes of a strategy measured."""
+    command = [sys.executable, __file__, "--strategy", strategy, "--seconds", str(seconds)]
+    environment = os.environ
+    if count > 1:
+        with socket.socket() as one, socket.socket() as two:
+            for each in (one, two):
+                each.bind(("127.0.0.1", 0))
+            ports = [each.getsockname()[1] for each in (one, two)]
+        command += ["--workers", ",".join(f"127.0.0.1:{port}" for port in ports)]
+        environment = {"TF_NUM_INTRAOP_THREADS": str(max(1, os.cpu_count() // count))} | environment
+    processes = [
+        subprocess.Popen(
+            [*command, *(["--worker-index", str(i)] if count > 1 else [])],
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
+        for i in range(count)
+    ]
+    outputs = [process.communicate()[0] for process in processes]
+    if any(process.returncode for process in processes):
+        sys.exit(f"{strategy} failed, for the reason above")
+    return [json.loads(output) for output in outputs]
+
+
+def throughputs(args):
+    """Images per second of each architecture's default preset, under one strategy."""
+    import dataclasses
+
+    from keras_ganvae.data.pipeline import Position
+    from keras_ganvae.training import cluster, recipe
+
+    config = TrainConfig(
+        arch="vae",
+        dataset="synthetic",
+        strategy=args.strategy,
+        replicas=2 if args.strategy == "mirrored" else None,
+        device="cpu",
+        limit=5000,
+    )
+    job = recipe.prepare(config, cluster.from_flags(args.workers, args.worker_index))
+    found = {}
+    for arch in architectures.names():
+        config = architectures.resolve(TrainConfig(arch=arch))
+        model = recipe.build(config, job.dataset, job.placement)
+        batches = iter(recipe.training_data(dataclasses.replace(job, config=config), Position()))
+        model.make_train_function()
+        name = model.means[0].name
+        found[arch] = config.batch_size / seconds_of_steps(
+            lambda step=model.train_function, fed=batches, name=name: float(step(fed)[name]),
+            args.seconds,
+        )
+    return found
+
+
+def seconds_of_steps(step, seconds):
+    """The median time of a step, over about so many seconds.
+
+    All workers must take as many steps, so their number is that of a nominal step of 20 ms.
+    """
+    times = []
+    for _ in range(WARM_UP + round(seconds / NOMINAL_STEP)):
+        start = time.perf_counter()
+        step()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times[WARM_UP:])
+
+
+def plan(row, args):
+    """Images per second of 1, 8, 64 GPUs: see FORMULA."""
+    batch, gradients = row["batch"], row["gradient_bytes"]
+    compute = 2e6 * row["mega_multiply_adds"] * batch
+    compute /= row["share_of_product"] * args.gpu_tflops * 1e12
+    found = {"arch": row["arch"], "batch": batch, "gradient_bytes": gradients}
+    for n in GPUS:
+        exchange = 2 * (n - 1) / n * gradients / (1e9 * args.interconnect_gb)
+        exchange += 2 * (n - 1) * 1e-6 * args.latency_us
+        found[f"{n} GPUs"] = n * batch / (compute + exchange)
+    return found
+
+
+def steps_table(rows):
     formats = "  ".join(form for _, form in COLUMNS)
     widths = [len(form.format(rows[0][name])) for name, form in COLUMNS]
     head = "  ".join(
@@ -115,6 +276,27 @@ def table(rows):
     body = [formats.format(*(row[name] for name, _ in COLUMNS)) for row in rows]
     product = statistics.median(row["product_gflops"] for row in rows)
     return "\n".join([head, *body, f"matrix product: {product:.0f} GFLOP/s (median)"])
+
+
+def replicas_table(rows):
+    head = "arch   one device  two replicas   ratio  two workers   ratio   (images per second)"
+    body = [
+        f"{row['arch']:5} {row['one device']:11,.0f} {row['two replicas']:13,.0f}"
+        f" {row['two replicas / one']:7.2f} {row['two workers']:12,.0f}"
+        f" {row['two workers / one']:7.2f}"
+        for row in rows
+    ]
+    return "\n".join([head, *body])
+
+
+def plan_table(rows):
+    head = "arch   batch  gradients, MB" + "".join(f"{n:>12} GPU" for n in GPUS) + "  (images/s)"
+    body = [
+        f"{row['arch']:5} {row['batch']:6} {row['gradient_bytes'] / 1e6:14.2f}"
+        + "".join(f"{row[f'{n} GPUs']:16,.0f}" for n in GPUS)
+        for row in rows
+    ]
+    return "\n".join([head, *body])
 
 
 if __name__ == "__main__":
