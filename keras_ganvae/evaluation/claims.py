@@ -223,6 +223,10 @@ def collapses(cast):
     few = FEW_MODES * without.measured[0].result["floor"]["modes"]["value"]
     says = f"classes drawn without dropout: fewer than {few:g}"
     yield Part(says, few - modes, {without.label: modes})
+    # A coverage that is a little higher would be no remedy if it, too, collapsed.
+    modes = with_dropout.number("modes")
+    says = f"classes drawn with dropout: more than {few:g}"
+    yield Part(says, modes - few, {with_dropout.label: modes})
     says = "coverage of the test images: higher with dropout"
     yield _ordered(says, without, with_dropout, number("coverage"))
 

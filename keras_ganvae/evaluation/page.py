@@ -221,7 +221,8 @@ def _part(part):
         margin, uncertainty = tables.NONE, None
     else:
         margin, uncertainty = tables.written(margin, uncertainty)
-        margin = margin if margin.startswith(tables.MINUS) else f"+{margin}"
+        if margin.strip("0.") and not margin.startswith(tables.MINUS):
+            margin = f"+{margin}"
     values = [
         tag("div", f"{label}: ", tables.number(value)) for label, value in part["values"].items()
     ]

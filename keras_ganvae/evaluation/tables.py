@@ -29,7 +29,8 @@ def _places(value, digits):
 
 
 def _fixed(value, places):
-    return _minus(f"{round(value, places):,.{max(places, 0)}f}")
+    # + 0.0: nothing is not written with a minus
+    return _minus(f"{round(value, places) + 0.0:,.{max(places, 0)}f}")
 
 
 def _minus(text):

@@ -102,6 +102,7 @@ def test_a_world_in_which_the_paper_is_right():
         (7, {"vae": {"smoothness": 0.1}}),
         (8, {"no_dropout": {"modes": 10}}),
         (8, {"no_dropout": {"coverage": 0.9}}),
+        (8, {"gan": {"modes": 3}, "no_dropout": {"modes": 2}}),
         (10, {"gan_sgd": {"frechet": 20}}),
     ],
 )

@@ -1,6 +1,7 @@
 """The numbers of a run on a terminal."""
 
 from keras_ganvae.evaluation.table import of_run
+from keras_ganvae.evaluation.tables import MINUS, written
 
 PROTOCOL = {
     "samples": 200,
@@ -29,3 +30,8 @@ def test_short_ones_fit_a_terminal():
     samples = {"normal": _found(0.5, 0.01), "mixture": _found(0.5, 0.01)}
     result = {"samples": samples, "floor": _found(0.5, 0.01), "protocol": PROTOCOL}
     assert max(map(len, of_run(result).splitlines())) == 79
+
+
+def test_nothing_has_no_minus():
+    assert written(-0.012, 1.9) == ("0.0", "1.9")
+    assert written(-0.12, 1.9) == (f"{MINUS}0.1", "1.9")
