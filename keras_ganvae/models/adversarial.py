@@ -6,7 +6,7 @@ from keras import ops
 
 from keras_ganvae import equations
 from keras_ganvae.models.base import GenerativeModel, GlobalMean
-from keras_ganvae.models.replicas import Share, apply_gradients
+from keras_ganvae.models.replicas import Share, leave_sums_to_share
 
 
 @keras.saving.register_keras_serializable("keras_ganvae")
@@ -68,6 +68,8 @@ class AdversarialNetwork(GenerativeModel):
         self.discriminator_optimizer = discriminator_optimizer
         self.optimizer.build(self.generator.trainable_variables)
         self.discriminator_optimizer.build(self.discriminator.trainable_variables)
+        for optimizer in self.optimizers:
+            leave_sums_to_share(optimizer)
 
     @property
     def latent_dim(self):
@@ -125,17 +127,19 @@ class AdversarialNetwork(GenerativeModel):
             d_loss = self.discriminator_optimizer.scale_loss(
                 share.mean(terms["discriminator_loss"])
             )
-        g_gradients = tape.gradient(g_loss, g_weights)
-        d_gradients = tape.gradient(d_loss, d_weights)
-        apply_gradients(self.optimizer, g_gradients, g_weights)
-        apply_gradients(self.discriminator_optimizer, d_gradients, d_weights)
+        moves = [
+            (self.optimizer, tape.gradient(g_loss, g_weights), g_weights),
+            (self.discriminator_optimizer, tape.gradient(d_loss, d_weights), d_weights),
+        ]
+        sums = self._move(share, terms, moves)
         self._update_average()
-        return self._log(terms, share)
+        return self._log(sums, share)
 
     def test_step(self, batch):
         share = Share(batch)
         latents = share.normal((self.latent_dim,), self.validation_noise_seed)
-        return self._log(self.terms(share.images, latents, training=False), share)
+        terms = self.terms(share.images, latents, training=False)
+        return self._log(share.sums(self._totals(terms)), share)
 
     def generator_gradient_norms(self, latents) -> dict:
         """Norm of G's gradient under each loss of `equations.GENERATOR_LOSSES`, by name.

@@ -42,30 +42,32 @@ class GenerativeModel(keras.Model):
         self.means = []
 
     def make_train_function(self, force=False):
-        self.train_function = self._logging(super().make_train_function, "train_function", force)
+        if not replicas.across_workers(self.distribute_strategy):
+            super().make_train_function(force)
+        elif self.train_function is None or force:
+            self.train_function = self._across_workers(self.train_step)
 
     def make_test_function(self, force=False):
-        self.test_function = self._logging(super().make_test_function, "test_function", force)
-
-    def _logging(self, make, name, force):
-        """Keras's function for a step, which returns the logs whatever the strategy.
-
-        Across workers Keras 3 reduces each log that a step returns over its first axis,
-        which scalars do not have, and fails (keras-team/keras#20585). The replicas agree on
-        them already, so there `_log` returns one stand-in of rank 1, a fifth of the exchanges,
-        and the logs are read here.
-        """
-        made = getattr(self, name)
-        if made is not None and not force:
-            return made
-        make(force)
-        step = getattr(self, name)
         if not replicas.across_workers(self.distribute_strategy):
-            return step
+            super().make_test_function(force)
+        elif self.test_function is None or force:
+            self.test_function = self._across_workers(self.test_step)
+
+    def _across_workers(self, step):
+        """What Keras makes of a step, without its reduction of the logs.
+
+        It reduces each of them over its first axis, which scalars do not have, and fails
+        (keras-team/keras#20585). The replicas agree on them already, so they are read here.
+        """
+
+        @tf.function(reduce_retracing=True)
+        def on_replicas(iterator):
+            self.distribute_strategy.run(step, args=(next(iterator),))
+
         read = tf.function(self.get_metrics_result)
 
         def step_and_logs(iterator):
-            step(iterator)
+            on_replicas(iterator)
             return read()
 
         return step_and_logs
@@ -74,21 +76,38 @@ class GenerativeModel(keras.Model):
         """Nothing: the networks are built. Keras would average a first batch over the
         replicas to see its shape, and fail where their shares differ by an image."""
 
-    def _log(self, terms, share):
-        """Add one step's values to the means of the epoch.
+    def _move(self, share, terms, moves):
+        """Step every optimizer with the gradient of the global batch.
 
         Args:
+            share: the `replicas.Share` that the step is of.
             terms: values (B,) by the names of the means.
-            share: the `replicas.Share` that they are of.
+            moves: (optimizer, gradients of the share's losses, weights) of each player.
+
+        Returns:
+            The sums of `terms` over the global batch, in the order of the means.
+        """
+        gradients = [gradient for _, its, _ in moves for gradient in its]
+        sums = share.sums([*gradients, *self._totals(terms)])
+        for optimizer, its, weights in moves:
+            optimizer.apply(sums[: len(its)], weights)
+            sums = sums[len(its) :]
+        return sums
+
+    def _totals(self, terms):
+        return [ops.sum(terms[mean.name]) for mean in self.means]
+
+    def _log(self, sums, share):
+        """Add one step's values, summed over the global batch, to the means of the epoch.
 
         Returns:
             The means so far, by name, as Keras wants a step's result.
         """
-        values = share.global_means([terms[mean.name] for mean in self.means])
-        for mean, value in zip(self.means, values, strict=True):
+        size = ops.cast(share.total, "float32")
+        for mean, total in zip(self.means, sums, strict=True):
             # Weighted by the batch, so that a partial last one leaves the epoch's mean right.
-            mean.update_state(value, sample_weight=share.total)
-        return {"done": ops.ones(1)} if replicas.across_workers() else self.get_metrics_result()
+            mean.update_state(total / size, sample_weight=size)
+        return self.get_metrics_result()
 
     @property
     def networks(self):

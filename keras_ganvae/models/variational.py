@@ -8,7 +8,7 @@ from keras import ops
 
 from keras_ganvae import equations
 from keras_ganvae.models.base import GenerativeModel, GlobalMean
-from keras_ganvae.models.replicas import Share, apply_gradients
+from keras_ganvae.models.replicas import Share, leave_sums_to_share
 
 
 @keras.saving.register_keras_serializable("keras_ganvae")
@@ -57,6 +57,7 @@ class VariationalAutoencoder(GenerativeModel):
         """Take the one optimizer, built at once so that its state can be restored."""
         super().compile(optimizer=optimizer, auto_scale_loss=False, **kwargs)
         self.optimizer.build(self.trainable_variables)
+        leave_sums_to_share(self.optimizer)
 
     @property
     def latent_dim(self):
@@ -126,13 +127,14 @@ class VariationalAutoencoder(GenerativeModel):
             terms = self.terms(x, noise, training=True)
             loss = self.optimizer.scale_loss(share.mean(terms["loss"]))
         weights = self.trainable_variables
-        apply_gradients(self.optimizer, tape.gradient(loss, weights), weights)
-        return self._log(terms, share)
+        move = (self.optimizer, tape.gradient(loss, weights), weights)
+        return self._log(self._move(share, terms, [move]), share)
 
     def test_step(self, batch):
         share = Share(batch)
         x, noise = self._draw(share, self.validation_noise_seed)
-        return self._log(self.terms(x, noise, training=False), share)
+        terms = self.terms(x, noise, training=False)
+        return self._log(share.sums(self._totals(terms)), share)
 
     def _draw(self, share, seed):
         uniform = functools.partial(share.uniform, self.image_shape, seed)

@@ -64,6 +64,6 @@ def test_workers_end_with_the_same_bytes(trained):
 
 
 def test_upstream_still_reduces_scalars_over_their_first_axis(trained):
-    """When this fails, keras-team/keras#20585 is mended: `GenerativeModel._logging` can go."""
+    """Else keras-team/keras#20585 is mended, and `GenerativeModel._across_workers` can go."""
     for name in ("multi-worker", "worker 1"):
         assert "Invalid reduction dimension 0" in str(trained[name]["scalar logs"])
