@@ -81,7 +81,7 @@ def run_train(args):
     if args.dry_run:
         from keras_ganvae.training.plan import plan
 
-        print_plan(plan(config), args.json)
+        print_plan(plan(config, cluster), args.json)
         return
     run = recipe.train(
         config,

@@ -20,7 +20,7 @@ SECONDS = 2.0  # of timing
 FLOAT = 4  # bytes
 
 
-def plan(config) -> dict:
+def plan(config, cluster=None) -> dict:
     """Sections of names and values: settings, data, networks, placement and cost.
 
     Takes a few steps on the real data, to time them, with a model that is then dropped.
@@ -28,7 +28,7 @@ def plan(config) -> dict:
     Raises:
         InputError: whatever `train` would refuse.
     """
-    job = recipe.prepare(config)
+    job = recipe.prepare(config, cluster)
     config, dataset = job.config, job.dataset
     # Counted on one device: the shares of replicas add up to the same.
     cost = multiply_adds(recipe.build(config, dataset), dataset.image_shape)
