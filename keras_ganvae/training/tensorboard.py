@@ -28,8 +28,12 @@ COMPARED = (
     "fake_accuracy",
 )
 # What `evaluate` adds to them, under each prior.
-EVALUATED = ("frechet", "kernel", "precision", "recall", "density", "coverage", "confidence")
-EVALUATED_LIKELIHOOD = ("negative_elbo", "bound")
+EVALUATED = (
+    *("frechet", "kernel", "precision", "recall", "density", "coverage"),
+    *("modes", "class_kl", "confidence", "nearest_training"),
+    *("sharpness", "isolated_pixels", "grey_share", "smoothness"),
+)
+EVALUATED_LIKELIHOOD = ("negative_elbo", "reconstruction", "kl", "bound", "active_units")
 
 
 @contextlib.contextmanager

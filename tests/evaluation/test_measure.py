@@ -259,3 +259,11 @@ def test_smoothness(jumps, order):
 
     found = experiments.smoothness(Steps(jumps), Line, seed=0)
     assert found.value == pytest.approx(order, abs=1e-3)
+
+
+def test_every_number_has_its_column_in_the_hparams_table():
+    from keras_ganvae.evaluation import metrics
+    from keras_ganvae.training import tensorboard
+
+    assert set(tensorboard.EVALUATED) == set(metrics.SAMPLES)
+    assert set(tensorboard.EVALUATED_LIKELIHOOD) == set(metrics.LIKELIHOOD) - {"bound_elbo"}
