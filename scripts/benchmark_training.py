@@ -215,7 +215,8 @@ def throughputs(args):
     import dataclasses
 
     from keras_ganvae.data.pipeline import Position
-    from keras_ganvae.training import cluster, recipe
+    from keras_ganvae.training import cluster
+    from keras_ganvae.training import job as jobs
 
     config = TrainConfig(
         arch="vae",
@@ -225,12 +226,12 @@ def throughputs(args):
         device="cpu",
         limit=5000,
     )
-    job = recipe.prepare(config, cluster.from_flags(args.workers, args.worker_index))
+    job = jobs.prepare(config, cluster.from_flags(args.workers, args.worker_index))
     found = {}
     for arch in architectures.names():
         config = architectures.resolve(TrainConfig(arch=arch))
-        model = recipe.build(config, job.dataset, job.placement)
-        batches = iter(recipe.training_data(dataclasses.replace(job, config=config), Position()))
+        model = jobs.build(config, job.dataset, job.placement)
+        batches = iter(jobs.training_data(dataclasses.replace(job, config=config), Position()))
         model.make_train_function()
         name = model.means[0].name
         found[arch] = config.batch_size / seconds_of_steps(

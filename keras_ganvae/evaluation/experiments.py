@@ -11,7 +11,7 @@ from keras_ganvae.data.pipeline import Position, training_batches
 from keras_ganvae.drawing import walks
 from keras_ganvae.evaluation.estimate import Estimate, of_mean
 from keras_ganvae.models import latents
-from keras_ganvae.training.recipe import build
+from keras_ganvae.training.job import build
 
 WALKS = 200
 STEPS = 50  # of the coarse walk; the fine one has twice as many

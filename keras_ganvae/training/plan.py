@@ -9,9 +9,10 @@ import time
 import numpy as np
 
 from keras_ganvae.data.pipeline import Position, steps_per_epoch
-from keras_ganvae.training import recipe, state
+from keras_ganvae.training import state
 from keras_ganvae.training.callbacks import duration
 from keras_ganvae.training.cost import multiply_adds
+from keras_ganvae.training.job import build, prepare, training_data
 from keras_ganvae.training.optimizers import described_compilation
 from keras_ganvae.training.run import dataset_record
 
@@ -28,11 +29,11 @@ def plan(config, cluster=None) -> dict:
     Raises:
         InputError: whatever `train` would refuse.
     """
-    job = recipe.prepare(config, cluster)
+    job = prepare(config, cluster)
     config, dataset = job.config, job.dataset
     # Counted on one device: the shares of replicas add up to the same.
-    cost = multiply_adds(recipe.build(config, dataset), dataset.image_shape)
-    model = recipe.build(config, dataset, job.placement)
+    cost = multiply_adds(build(config, dataset), dataset.image_shape)
+    model = build(config, dataset, job.placement)
     steps = steps_per_epoch(len(dataset.train), config.batch_size)
     seconds = _step_seconds(model, job)
     return {
@@ -67,7 +68,7 @@ def plan(config, cluster=None) -> dict:
 
 def _step_seconds(model, job) -> float:
     """The median of a few seconds of real steps."""
-    batches = iter(recipe.training_data(job, Position()))
+    batches = iter(training_data(job, Position()))
     model.make_train_function()
     name = model.means[0].name
     times, end = [], math.inf

@@ -13,24 +13,21 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from keras_ganvae import architectures, images, runtime
+from keras_ganvae import images, runtime
 from keras_ganvae.config import TrainConfig
-from keras_ganvae.data import Dataset
 from keras_ganvae.data.lazy import first
 from keras_ganvae.data.pipeline import (
     Position,
     bad_images_told,
     batches,
     steps_per_epoch,
-    training_batches,
 )
 from keras_ganvae.errors import InputError
-from keras_ganvae.files import remove_unfinished, sha256_of
+from keras_ganvae.files import remove_unfinished
 from keras_ganvae.models import latents
-from keras_ganvae.models.replicas import spread_dropout, synchronise_batch_norm
+from keras_ganvae.models.replicas import spread_dropout
 from keras_ganvae.prior import fit_mixture
 from keras_ganvae.training import cluster as clusters
-from keras_ganvae.training import run as runs
 from keras_ganvae.training import state
 from keras_ganvae.training.callbacks import (
     History,
@@ -40,9 +37,9 @@ from keras_ganvae.training.callbacks import (
     WorkerLog,
 )
 from keras_ganvae.training.contrast import fit_contrast
+from keras_ganvae.training.job import Job, build, prepare, together, training_data
 from keras_ganvae.training.lock import locked
-from keras_ganvae.training.optimizers import compile_model, described_compilation, use_xla
-from keras_ganvae.training.placement import ONE_DEVICE, Placement, place
+from keras_ganvae.training.placement import place
 from keras_ganvae.training.run import Run, check_free
 from keras_ganvae.training.saver import KeepMetrics, Saver
 from keras_ganvae.training.tensorboard import TensorBoard, rewind
@@ -51,8 +48,6 @@ from keras_ganvae.training.watch import CollapseWatch
 log = logging.getLogger("keras_ganvae")
 
 VALIDATION_BATCH = 500
-# Settings that may differ between the workers of a run: where things are on their machine.
-MACHINES_OWN = ("data_dir", "device", "cache")
 # Posterior draws that the mixture prior is fitted to.
 PRIOR_DRAWS = 20_000
 
@@ -173,102 +168,11 @@ def _discard_after(run, position, memory):
     run.model_file.unlink(missing_ok=True)
 
 
-@dataclass(frozen=True)
-class Job:
-    """What is to be trained, on what, and where. `config` has nothing left open."""
-
-    config: TrainConfig
-    dataset: Dataset
-    placement: Placement
-
-
-def prepare(config: TrainConfig, cluster=None) -> Job:
-    """Resolve a config, choose the devices and load the data.
-
-    Raises:
-        InputError: a setting, the devices or the data can't be used.
-    """
-    given, config = config, architectures.resolve(config)
-    placement = place(config, cluster)
-    dataset = runs.load_dataset(config, config.cache)
-    config = dataclasses.replace(
-        config,
-        dataset=dataset.spec,  # `auto` is now known
-        data_dir=config.data_dir and str(Path(config.data_dir).absolute()),
-        binarize=_binarisation(given, config, dataset),
-    )
-    if config.batch_size > len(dataset.train):
-        raise InputError(
-            f"batch_size {config.batch_size} is larger than the"
-            f" {len(dataset.train)} training images"
-        )
-    log.info("data: %s", dataset.summary())
-    log.info("compilation: %s", described_compilation(config))
-    return Job(config, dataset, placement)
-
-
-def _binarisation(given, config, dataset):
-    """The preset's, unless nobody asked for it and the images are in colour."""
-    if given.binarize or not config.binarize or dataset.image_shape[-1] == 1:
-        return config.binarize
-    log.info("colour images: --binarize none, so the loss is a cross-entropy, not a likelihood")
-    return "none"
-
-
-def build(config, dataset, placement=ONE_DEVICE):
-    """The compiled model of a resolved config."""
-    runtime.prepare(config.seed, config.precision, use_xla(config))
-    with placement.scope():
-        model = architectures.build(config, dataset.image_shape)
-        compile_model(model, config, steps_per_epoch(len(dataset.train), config.batch_size))
-    if config.sync_batch_norm:
-        synchronise_batch_norm(model)
-    return model
-
-
 def default_out(job) -> Path:
-    """runs/<arch>-<dataset>-<time>, with a number behind it if that is taken.
-
-    Raises:
-        InputError: there are several workers, which would not find the same one.
-    """
-    if job.placement.cluster is not None:
-        raise InputError("--strategy multi-worker needs --out: all workers must know the run")
+    """runs/<arch>-<dataset>-<time>, with a number behind it if that is taken."""
     stem = f"runs/{job.config.arch}-{job.dataset.name}-{time.strftime('%Y%m%d-%H%M%S')}"
     candidates = [Path(stem), *(Path(f"{stem}-{i}") for i in range(2, 100))]
     return next(path for path in candidates if not path.exists())
-
-
-@contextlib.contextmanager
-def together(job, folder, state=None):
-    """Begin and end with the other workers, if there are any.
-
-    Args:
-        folder: of the run.
-        state: the folder of the saved state to go on from.
-
-    Raises:
-        InputError: the workers were not started with the same.
-        GateFailed: a worker stopped answering.
-    """
-    cluster = job.placement.cluster
-    if cluster is None:
-        yield
-        return
-    settings = job.config.to_dict()
-    facts = {
-        "settings": {name: settings[name] for name in settings if name not in MACHINES_OWN},
-        "data (fingerprint)": job.dataset.fingerprint,
-        "versions": runtime.versions(),
-        "saved state": state and (state.name, sha256_of(state / "manifest.json")),
-    }
-    with clusters.losing_nobody(cluster, "its own output says why; start all again"):
-        clusters.agree(job.placement.strategy, facts)
-    cure = f"go on by starting all again with --resume {folder}"
-    with clusters.losing_nobody(cluster, cure), clusters.logging_to(folder, cluster, state):
-        yield
-        # A worker ends when the run is finished, not before.
-        clusters.agree(job.placement.strategy, {"end": job.config.epochs})
 
 
 @dataclass(frozen=True)
@@ -365,13 +269,6 @@ def fit(model, job, position, callbacks):
         position = Position(position.epoch + 1)
     if position.epoch < config.epochs:
         train(position, config.epochs)
-
-
-def training_data(job, position):
-    """The batches from a position on, for the replicas of this process."""
-    config, images = job.config, job.dataset.train.images
-    make = functools.partial(training_batches, images, config.batch_size, config.seed, position)
-    return job.placement.distributed(make)
 
 
 def _verbosity(placement):

@@ -22,11 +22,12 @@ def main(folder, strategy, workers=None, index="0"):
     runtime.start()
     import numpy as np
 
-    from keras_ganvae.training import cluster, recipe
+    from keras_ganvae.training import cluster
+    from keras_ganvae.training.job import prepare
 
     replicas = 2 if strategy == "mirrored" else None
     config = TrainConfig(arch="vae", strategy=strategy, replicas=replicas, **SETTINGS)
-    job = recipe.prepare(config, cluster.from_flags(workers, workers and int(index)))
+    job = prepare(config, cluster.from_flags(workers, workers and int(index)))
     found = {}
     for arch in architectures.names():
         job = dataclasses.replace(job, config=settings_of(arch))
@@ -52,20 +53,21 @@ def trained(job):
 
 
 def built(job):
-    from keras_ganvae.training import recipe
+    from keras_ganvae.training.job import build
 
-    return recipe.build(job.config, job.dataset, job.placement)
+    return build(job.config, job.dataset, job.placement)
 
 
 def fit_epochs(model, job):
     """The values of each epoch, validation's among them."""
     import keras
 
-    from keras_ganvae.training import recipe
+    from keras_ganvae.data.pipeline import Position
+    from keras_ganvae.training.recipe import fit
 
     rows = []
     note = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: rows.append(dict(logs)))
-    recipe.fit(model, job, recipe.Position(), [note])
+    fit(model, job, Position(), [note])
     return rows
 
 
@@ -73,13 +75,14 @@ def first_gradient(job):
     """Of all weights, from one step of gradient descent at rate 1."""
     import numpy as np
 
-    from keras_ganvae.training import recipe
+    from keras_ganvae.data.pipeline import Position
+    from keras_ganvae.training.job import training_data
 
     descent = dataclasses.replace(job.config, optimizer="sgd", learning_rate=1.0)
     model = built(dataclasses.replace(job, config=descent))
     weights = [weight for network in model.networks for weight in network.trainable_weights]
     before = [weight.numpy() for weight in weights]
-    batches = recipe.training_data(job, recipe.Position())
+    batches = training_data(job, Position())
     model.fit(batches, steps_per_epoch=1, shuffle=False, verbose=0)
     steps = [old - weight.numpy() for old, weight in zip(before, weights, strict=True)]
     return np.concatenate([step.ravel() for step in steps])
@@ -89,7 +92,8 @@ def error_of_scalar_logs(job) -> str:
     import keras
     import tensorflow as tf
 
-    from keras_ganvae.training import recipe
+    from keras_ganvae.data.pipeline import Position
+    from keras_ganvae.training.job import training_data
 
     class Plain(keras.Model):
         def _maybe_symbolic_build(self, iterator=None, data_batch=None):
@@ -103,7 +107,7 @@ def error_of_scalar_logs(job) -> str:
         model.built = True
         model.compile(optimizer=None)
     try:
-        model.fit(recipe.training_data(job, recipe.Position()), steps_per_epoch=1, verbose=0)
+        model.fit(training_data(job, Position()), steps_per_epoch=1, verbose=0)
     except (ValueError, tf.errors.OpError) as error:
         return str(error)
     return ""

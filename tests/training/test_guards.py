@@ -4,7 +4,7 @@ import keras_ganvae
 from keras_ganvae import TrainConfig
 from keras_ganvae.data.pipeline import Position
 from keras_ganvae.errors import GateFailed, InputError
-from keras_ganvae.training import recipe, state
+from keras_ganvae.training import job, state
 
 SETTINGS = {"dataset": "synthetic", "limit": 64, "epochs": 3, "batch_size": 16}
 STEPS = 4
@@ -16,7 +16,7 @@ def poisoned(monkeypatch):
     """`poisoned(step, value)`: from this step on (from 0, over all epochs) pixels are `value`."""
     import tensorflow as tf
 
-    made = recipe.training_batches
+    made = job.training_batches
 
     def poison(step, value):
         def batches(*args, **kwargs):
@@ -26,7 +26,7 @@ def poisoned(monkeypatch):
                 .map(lambda i, x: tf.where(i >= step, tf.cast(value, tf.float32), x))
             )
 
-        monkeypatch.setattr(recipe, "training_batches", batches)
+        monkeypatch.setattr(job, "training_batches", batches)
 
     return poison
 
