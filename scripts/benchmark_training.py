@@ -12,7 +12,9 @@ drifts, the share drifts less.
 
 Replicas: images per second of one device, of two replicas in one process, and of two worker
 processes, on the same cores and at the same global batch, so that their ratio is what the
-strategy itself costs. One device is timed first and last, and the mean is the yardstick.
+strategy itself costs. One device is timed first and last, and the mean is the yardstick. What
+a strategy adds does not grow with the batch (the exchange of the gradients, and a step of the
+optimizer on every replica), so it is measured at the preset's batch and at a large one.
 
 Plan: what more GPUs would give, computed from the first table and stated assumptions. It is
 not a measurement.
@@ -50,7 +52,7 @@ HEADINGS = (
 )
 GPUS = (1, 8, 64)
 WARM_UP = 5
-NOMINAL_STEP = 0.02
+NOMINAL_STEP = 1e-4  # seconds for each image, to turn --seconds into a number of steps
 FORMULA = """\
 Plan, not measured: n GPUs of {tflops:g} TFLOP/s, each with the batch of the table, at the share
 of the product measured here; gradients exchanged in a ring over {gigabytes:g} GB/s and
@@ -73,7 +75,9 @@ def main():
             for arch in architectures.names()
         ]
     if args.only != "steps":
-        replicas = compare_strategies(args.seconds)
+        replicas = [
+            row for batch in args.batches for row in compare_strategies(batch, args.seconds)
+        ]
     plans = [plan(row, args) for row in steps if row["preset"] == "default"]
     if args.json:
         print(json.dumps({"steps": steps, "replicas": replicas, "plan": plans}, indent=2))
@@ -94,6 +98,9 @@ def parse():
     parser.add_argument("--seconds", type=float, default=5.0, help="of timing for each model")
     parser.add_argument("--jit", choices=("auto", "on", "off"), default="auto", help="XLA")
     parser.add_argument("--only", choices=("steps", "replicas"), help="one table")
+    parser.add_argument(
+        "--batches", type=int, nargs="+", default=[128, 1024], help="global ones of the replicas"
+    )
     parser.add_argument("--gpu-tflops", type=float, default=19.5, help="of a GPU, float32")
     parser.add_argument("--interconnect-gb", type=float, default=25.0, help="GB/s of a GPU's link")
     parser.add_argument("--latency-us", type=float, default=5.0, help="of one hop")
@@ -169,24 +176,25 @@ def typical_seconds(work, seconds):
     return statistics.median(times)
 
 
-def compare_strategies(seconds):
+def compare_strategies(batch, seconds):
     """A row for each architecture: images per second of each strategy, and the ratios."""
-    first = started("single", seconds)[0]
-    mirrored = started("mirrored", seconds)[0]
-    workers = started("multi-worker", seconds, 2)
-    last = started("single", seconds)[0]
+    first = started("single", batch, seconds)[0]
+    mirrored = started("mirrored", batch, seconds)[0]
+    workers = started("multi-worker", batch, seconds, 2)
+    last = started("single", batch, seconds)[0]
     rows = []
     for arch in architectures.names():
         one = (first[arch] + last[arch]) / 2
         several = {"two replicas": mirrored[arch], "two workers": min(w[arch] for w in workers)}
         ratios = {f"{name} / one": value / one for name, value in several.items()}
-        rows.append({"arch": arch, "one device": one, **several, **ratios})
+        rows.append({"arch": arch, "batch": batch, "one device": one, **several, **ratios})
     return rows
 
 
-def started(strategy, seconds, count=1):
+def started(strategy, batch, seconds, count=1):
     """What each of `count` processes of a strategy measured."""
-    command = [sys.executable, __file__, "--strategy", strategy, "--seconds", str(seconds)]
+    command = [sys.executable, __file__, "--strategy", strategy, "--batches", str(batch)]
+    command += ["--seconds", str(seconds)]
     environment = os.environ
     if count > 1:
         with socket.socket() as one, socket.socket() as two:
@@ -229,25 +237,22 @@ def throughputs(args):
     job = jobs.prepare(config, cluster.from_flags(args.workers, args.worker_index))
     found = {}
     for arch in architectures.names():
-        config = architectures.resolve(TrainConfig(arch=arch))
+        config = architectures.resolve(TrainConfig(arch=arch, batch_size=args.batches[0]))
         model = jobs.build(config, job.dataset, job.placement)
         batches = iter(jobs.training_data(dataclasses.replace(job, config=config), Position()))
         model.make_train_function()
         name = model.means[0].name
         found[arch] = config.batch_size / seconds_of_steps(
             lambda step=model.train_function, fed=batches, name=name: float(step(fed)[name]),
-            args.seconds,
+            round(args.seconds / (NOMINAL_STEP * config.batch_size)),
         )
     return found
 
 
-def seconds_of_steps(step, seconds):
-    """The median time of a step, over about so many seconds.
-
-    All workers must take as many steps, so their number is that of a nominal step of 20 ms.
-    """
+def seconds_of_steps(step, count):
+    """The median time of a step, over `count` of them: all workers must take as many."""
     times = []
-    for _ in range(WARM_UP + round(seconds / NOMINAL_STEP)):
+    for _ in range(WARM_UP + count):
         start = time.perf_counter()
         step()
         times.append(time.perf_counter() - start)
@@ -280,9 +285,9 @@ def steps_table(rows):
 
 
 def replicas_table(rows):
-    head = "arch   one device  two replicas   ratio  two workers   ratio   (images per second)"
+    head = "arch  batch  one device  two replicas   ratio  two workers   ratio  (images/s)"
     body = [
-        f"{row['arch']:5} {row['one device']:11,.0f} {row['two replicas']:13,.0f}"
+        f"{row['arch']:5} {row['batch']:5} {row['one device']:11,.0f} {row['two replicas']:13,.0f}"
         f" {row['two replicas / one']:7.2f} {row['two workers']:12,.0f}"
         f" {row['two workers / one']:7.2f}"
         for row in rows
