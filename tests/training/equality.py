@@ -3,8 +3,8 @@
     python equality.py FOLDER STRATEGY [WORKERS INDEX]
 
 Writes FOLDER/STRATEGY-INDEX.npz: for each architecture the gradient of the first step, the
-values of each epoch, and the weights at the end. Workers also write `scalar logs`: what Keras
-says of a step that returns them.
+values of each epoch, and the weights at the end. Mirrored replicas also write `dropout seeds`, a
+row for each layer, and workers `scalar logs`: what Keras says of a step that returns them.
 """
 
 import dataclasses
@@ -32,6 +32,8 @@ def main(folder, strategy, workers=None, index="0"):
     for arch in architectures.names():
         job = dataclasses.replace(job, config=settings_of(arch))
         found |= {f"{arch} {name}": value for name, value in trained(job).items()}
+    if strategy == "mirrored":
+        found["dropout seeds"] = dropout_seeds(job)
     if strategy == "multi-worker":
         found["scalar logs"] = error_of_scalar_logs(job)
     np.savez(Path(folder) / f"{strategy}-{index}.npz", **found)
@@ -86,6 +88,19 @@ def first_gradient(job):
     model.fit(batches, steps_per_epoch=1, shuffle=False, verbose=0)
     steps = [old - weight.numpy() for old, weight in zip(before, weights, strict=True)]
     return np.concatenate([step.ravel() for step in steps])
+
+
+def dropout_seeds(job):
+    """Of each replica (columns), of each dropout layer of a GAN (rows)."""
+    import keras
+
+    from keras_ganvae.models.replicas import spread_dropout
+
+    gan = architectures.resolve(TrainConfig(arch="gan", **SETTINGS))
+    model = built(dataclasses.replace(job, config=gan))
+    spread_dropout(model)
+    layers = [x for x in model.discriminator.layers if isinstance(x, keras.layers.Dropout)]
+    return [[int(seed[0]) for seed in x.seed_generator.state.value.values] for x in layers]
 
 
 def error_of_scalar_logs(job) -> str:

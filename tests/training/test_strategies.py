@@ -63,6 +63,11 @@ def test_workers_end_with_the_same_bytes(trained):
         assert value.tobytes() == trained["worker 1"][name].tobytes(), name
 
 
+def test_each_replica_drops_other_units(trained):
+    seeds = trained["mirrored"]["dropout seeds"]
+    assert seeds.ndim == 2 and seeds.shape[1] == 2 and len(np.unique(seeds)) == seeds.size
+
+
 def test_upstream_still_reduces_scalars_over_their_first_axis(trained):
     """Else keras-team/keras#20585 is mended, and `GenerativeModel._across_workers` can go."""
     for name in ("multi-worker", "worker 1"):
