@@ -106,9 +106,9 @@ class TrainConfig:
     )
     seed: int = option(0, "fixes weights, order, noise: everything", least=0, most=2**31 - 1)
     precision: str = option("float32", "of the arithmetic", choices=PRECISIONS)
-    # More than one GPU is asked for by nobody who wants one used; a single CPU gains nothing.
+    # Parts of one CPU gain nothing, so only GPUs make `auto` take several devices.
     strategy: str = option(
-        "auto", "devices to train on (auto: mirrored if there are GPUs)", choices=STRATEGIES
+        "auto", "devices to train on (auto: mirrored with more than one GPU)", choices=STRATEGIES
     )
     replicas: int | None = option(
         None, "mirrored: GPUs to use, or parts to divide the CPU into", least=1
