@@ -115,6 +115,12 @@ def test_one_component_is_enough_for_one_gaussian():
     np.testing.assert_allclose(prior.factors[0], factor, atol=0.15)
 
 
+def test_its_numbers_are_short():
+    prior = fit_mixture(_clusters(240, 0), _clusters(100, 1), seed=0)
+    for numbers in (prior.means, prior.factors):
+        np.testing.assert_array_equal(numbers, np.round(numbers.astype(float), 4).astype("f"))
+
+
 def test_fitting_is_deterministic():
     first, second = (fit_mixture(_clusters(240, 0), _clusters(100, 1), seed=5) for _ in range(2))
     for name in ("weights", "means", "factors"):

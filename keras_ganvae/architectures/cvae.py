@@ -10,8 +10,6 @@ KIND = "variational"
 PAPER = vae.PAPER
 
 DEFAULT = vae.DEFAULT | {
-    # The decoder's first layer, most of what an app downloads, grows with it.
-    "latent_dim": 24,
     # A cosine from here reached 94 nats on validation images in 30 epochs.
     "learning_rate": 1.5e-3,
     "epochs": 30,

@@ -5,37 +5,37 @@ from scipy.special import expit
 
 from keras_ganvae import images
 from keras_ganvae.models import latents
+from keras_ganvae.prior import NormalPrior
 from keras_ganvae.training.contrast import LIMITS, fit_contrast
 
 
 class Even:
-    """A model whose logits are z itself, spread alike for any image."""
-
-    def binarise(self, pixels, seed):
-        return pixels
-
-    def encode(self, pixels):
-        return tf.zeros(pixels.shape[:1] + (50,)), tf.fill(pixels.shape[:1] + (50,), 1.0)
+    """A model whose logits are z itself."""
 
     def logits(self, z):
         return tf.reshape(z, (-1, 5, 10, 1))
 
 
+PRIOR = NormalPrior(50)
+
+
 def shown(contrast, seed):
-    z = latents.draw_posterior(Even(), np.zeros((1000, 5, 10, 1), np.uint8), seed)
-    return images.to_uint8(expit(contrast * latents.logits(Even(), z)))
+    return images.to_uint8(expit(contrast * latents.logits(Even(), PRIOR.sample(1000, seed))))
 
 
 @pytest.mark.parametrize("contrast", [0.8, 1, 1.45, 3])
 def test_the_contrast_that_images_were_made_with_is_found_again(contrast):
-    assert fit_contrast(Even(), shown(contrast, seed=1), seed=2) == pytest.approx(
-        contrast, abs=0.03
-    )
+    found = fit_contrast(Even(), PRIOR, shown(contrast, seed=1), seed=2)
+    assert found == pytest.approx(contrast, rel=0.03)
 
 
-def test_it_stays_within_its_limits():
-    black = np.zeros((100, 5, 10, 1), np.uint8)
-    assert LIMITS[0] <= fit_contrast(Even(), black, seed=2) <= LIMITS[1]
+@pytest.mark.parametrize("level, limit", [(0, 0), (255, 0), (None, 1)])
+def test_it_stays_within_its_limits(level, limit):
+    """Images that never vary, and images that vary more than any sigmoid can."""
+    flat = np.full((100, 5, 10, 1), level or 0, np.uint8)
+    flat[::2] = 255 if level is None else level
+    found = fit_contrast(Even(), PRIOR, flat, seed=2)
+    assert found == pytest.approx(LIMITS[limit], abs=0.01)
 
 
 def test_a_finished_run_has_it_where_it_was_asked_for(run_of, train_tiny):
