@@ -76,6 +76,12 @@ class TrainConfig:
         only="adversarial",
     )
     dropout: bool | None = option(None, "dropout in the discriminator", only="adversarial")
+    gradient_penalty: float | None = option(
+        None,
+        "weight of R1, which keeps the discriminator smooth at real images; 0 for none",
+        least=0,
+        only="adversarial",
+    )
     average_decay: float | None = option(
         None,
         "moving average of the generator's weights that images are drawn from; 0 for none",

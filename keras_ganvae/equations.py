@@ -1,4 +1,4 @@
-"""The paper's equations, one pure function each, in the paper's symbols.
+"""The paper's equations, one pure function each, in the paper's symbols; one that is not its own.
 
 Tarun Belani, "Generative Adversarial Network and Variational Autoencoder Analysis";
 the numbers are the paper's. All probabilities come in as logits l, D = sigmoid(l):
@@ -56,6 +56,20 @@ GENERATOR_LOSSES = {
     "non_saturating": generator_loss,
     "saturating": saturating_generator_loss,
 }
+
+
+def gradient_penalty(gradients, gamma):
+    """R1 of Mescheder et al. 2018 ("Which Training Methods for GANs do actually Converge?"),
+    before its mean: gamma / 2 |grad D(x)|^2. Not in the paper.
+
+    Args:
+        gradients: of D's logits by the pixels of real images, (B, H, W, C).
+        gamma: its weight in D's loss.
+
+    Returns:
+        (B,) in [0, inf), added to nats per pair of images.
+    """
+    return 0.5 * gamma * ops.sum(ops.square(gradients), axis=(1, 2, 3))
 
 
 def negative_elbo(log_likelihood, kl, beta=1.0):

@@ -223,6 +223,7 @@ def test_the_paper_preset_is_the_papers(arch, expected):
     expected |= {"epochs": 200, "optimizer": "adam", "beta_1": 0.9, "schedule": "constant"}
     if architectures.load(arch).KIND == "adversarial":
         expected |= {"generator_loss": "non_saturating", "dropout": True, "average_decay": 0}
+        expected["gradient_penalty"] = 0
     else:
         expected |= {"binarize": "threshold", "beta": 1, "sampling_prior": "normal"}
     config = architectures.resolve(TrainConfig(arch=arch, preset="paper"))

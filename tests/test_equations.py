@@ -64,6 +64,13 @@ def test_adversarial_losses_are_exact_at_extreme_logits(extreme):
     assert set(np.asarray(equations.discriminator_loss(logits, logits))) == {1e4}
 
 
+def test_the_gradient_penalty_is_half_the_squared_norm_of_each_image():
+    gradients = np.zeros((3, 2, 2, 1), np.float32)
+    gradients[1, 0, 1], gradients[2] = 3, -2
+    found = np.asarray(equations.gradient_penalty(gradients, 0.5))
+    np.testing.assert_array_equal(found, [0, 0.25 * 9, 0.25 * 4 * 4])
+
+
 def test_the_generator_losses_can_be_chosen_by_name():
     from keras_ganvae.config import GENERATOR_LOSSES
 

@@ -16,10 +16,14 @@ KIND = "adversarial"
 PAPER = gan.PAPER | {"latent_dim": 128}
 
 DEFAULT = gan.DEFAULT | {
-    # With dropout holding D back, larger steps only save time: after 5 epochs of a trial
-    # the Fréchet distance of a digit classifier's features was 33 at 2e-4, 14 at 1e-3.
-    "learning_rate": 1e-3,
-    # Under ten minutes on two cores; the grids hardly changed after 18.
+    # A smooth D teaches more than one that dropout holds back. The Fréchet distance of a digit
+    # classifier's features was 36 after two epochs with a penalty of weight 1, 63 with
+    # dropout; after three 21 at weight 1, 16 at .3.
+    "dropout": False,
+    "gradient_penalty": 0.3,
+    # Steps count for more than images in them: it was 72 after the first epoch, but 119 and
+    # 193 with 64 and 128 images in a step.
+    "batch_size": 32,
     "epochs": 20,
 }
 
@@ -71,7 +75,7 @@ def discriminator(image_shape, dropout):
     """Images (B, H, W, C) in [0, 1] -> logits (B, 1).
 
     The dense layer judges the digit as a whole: without it strokes were right and digits
-    were not. Dropout after every layer keeps D from winning.
+    were not.
     """
     quarter(image_shape, "dcgan")
 

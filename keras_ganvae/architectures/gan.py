@@ -19,6 +19,7 @@ PAPER = {
     "schedule": "constant",
     "generator_loss": "non_saturating",
     "dropout": True,
+    "gradient_penalty": 0.0,
     "average_decay": 0.0,
 }
 
@@ -52,6 +53,8 @@ def assemble(config, image_shape, make_generator, make_discriminator):
         make_generator(image_shape, config.latent_dim),
         make_discriminator(image_shape, config.dropout),
         generator_loss=config.generator_loss,
+        # Runs of before it was a setting have none.
+        gradient_penalty=config.gradient_penalty or 0.0,
         average_decay=config.average_decay,
         seed=config.seed,
     )

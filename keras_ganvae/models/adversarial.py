@@ -8,6 +8,8 @@ from keras_ganvae import equations
 from keras_ganvae.models.base import GenerativeModel, GlobalMean
 from keras_ganvae.models.replicas import Share, leave_sums_to_share
 
+PENALISED = 4
+
 
 @keras.saving.register_keras_serializable("keras_ganvae")
 class AdversarialNetwork(GenerativeModel):
@@ -17,10 +19,16 @@ class AdversarialNetwork(GenerativeModel):
     serve both gradients: D's move can't touch G's batch-norm statistics, nor G's move
     D's. Losses are those of G itself; images are drawn from its moving average.
 
+    D's loss may have R1 added, a penalty on its slope at real images, of which the logged
+    loss has nothing. It is taken of every `PENALISED`th image: it asks for as much work on
+    each as the rest of D's move does, and needs no more of them.
+
     Args:
         generator: z (B, latent) -> images (B, H, W, C) in [0, 1].
         discriminator: images (B, H, W, C) in [0, 1] -> logits (B, 1).
         generator_loss: a key of `equations.GENERATOR_LOSSES`.
+        gradient_penalty: gamma of `equations.gradient_penalty`, for images in [0, 1]; 0 leaves
+            it out.
         average_decay: decay of the moving average of G's weights that images are drawn
             from; 0 draws from G itself.
         seed: of the noise that training and validation draw.
@@ -35,6 +43,7 @@ class AdversarialNetwork(GenerativeModel):
         discriminator,
         *,
         generator_loss="non_saturating",
+        gradient_penalty=0.0,
         average_decay=0.0,
         seed=0,
         **kwargs,
@@ -43,6 +52,7 @@ class AdversarialNetwork(GenerativeModel):
         self.generator = generator
         self.discriminator = discriminator
         self.generator_loss_name = generator_loss
+        self.gradient_penalty = gradient_penalty
         self.average_decay = average_decay
         self.averaged_generator = self._average_of(generator) if average_decay else None
         self.means = [
@@ -124,9 +134,10 @@ class AdversarialNetwork(GenerativeModel):
         with tf.GradientTape(persistent=True) as tape:
             terms = self.terms(share.images, latents, training=True)
             g_loss = self.optimizer.scale_loss(share.mean(terms["generator_loss"]))
-            d_loss = self.discriminator_optimizer.scale_loss(
-                share.mean(terms["discriminator_loss"])
-            )
+            d_loss = share.mean(terms["discriminator_loss"])
+            if self.gradient_penalty:
+                d_loss += self._penalty(share)
+            d_loss = self.discriminator_optimizer.scale_loss(d_loss)
         moves = [
             (self.optimizer, tape.gradient(g_loss, g_weights), g_weights),
             (self.discriminator_optimizer, tape.gradient(d_loss, d_weights), d_weights),
@@ -134,6 +145,19 @@ class AdversarialNetwork(GenerativeModel):
         sums = self._move(share, terms, moves)
         self._update_average()
         return self._log(sums, share)
+
+    def _penalty(self, share):
+        """This replica's part of R1's mean over every `PENALISED`th image, a scalar.
+
+        Without dropout or statistics of the batch: of D as a function of one image.
+        """
+        real, total = share.every(PENALISED)
+        real = ops.convert_to_tensor(real)
+        with tf.GradientTape() as tape:
+            tape.watch(real)
+            logits = ops.sum(ops.cast(self.discriminator(real, training=False), "float32"))
+        penalty = equations.gradient_penalty(tape.gradient(logits, real), self.gradient_penalty)
+        return ops.sum(penalty) / ops.cast(total, "float32")
 
     def test_step(self, batch):
         share = Share(batch)
@@ -179,5 +203,6 @@ class AdversarialNetwork(GenerativeModel):
     def get_config(self):
         return super().get_config() | {
             "generator_loss": self.generator_loss_name,
+            "gradient_penalty": self.gradient_penalty,
             "average_decay": self.average_decay,
         }

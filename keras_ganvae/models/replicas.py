@@ -54,6 +54,12 @@ class Share:
         """
         return ops.sum(values) / ops.cast(self.total, "float32")
 
+    def every(self, nth):
+        """Those of these images whose place in the global batch is a multiple of `nth`, and how
+        many there are on all replicas."""
+        first, _ = self._bounds() if self.replicas > 1 else (0, None)
+        return self.images[-first % nth :: nth], -(-self.total // nth)
+
     def sums(self, tensors):
         """These tensors summed over the replicas, on every replica, in one exchange for all."""
         if self.replicas == 1:
@@ -71,11 +77,14 @@ class Share:
         """U[0, 1), (B, *shape): the rows of these images in the draw for the global batch."""
         return self._draw(shape, seed, keras.random.uniform, tf.raw_ops.StatelessRandomUniformV2)
 
+    def _bounds(self):
+        return bounds(self.total, _context().replica_id_in_sync_group, self.replicas)
+
     def _draw(self, shape, seed, whole, part):
         rows, shape = ops.shape(self.images)[0], tuple(shape)
         if self.replicas == 1:
             return whole((rows, *shape), seed=seed)
-        first, _ = bounds(self.total, _context().replica_id_in_sync_group, self.replicas)
+        first, _ = self._bounds()
         size = math.prod(shape)
         flat = _from(first * size, rows * size, seed.next(), part)
         return ops.reshape(flat, (rows, *shape))

@@ -49,6 +49,21 @@ def test_on_one_device_the_share_is_the_batch():
     assert share.sums(tensors) is tensors
 
 
+@pytest.mark.parametrize("size", [1, 2, 7, 8])
+@pytest.mark.parametrize("parts", [1, 2, 3])
+def test_every_nth_image_of_the_batch_is_on_one_replica(monkeypatch, size, parts):
+    images, found = tf.range(size), []
+    for part in range(parts):
+        first, end = replicas.bounds(size, part, parts)
+        monkeypatch.setattr(replicas, "count", lambda: parts)
+        share = replicas.Share((images[first:end], size) if parts > 1 else images)
+        share._bounds = lambda here=(first, end): here
+        chosen, total = share.every(3)
+        assert int(total) == len(range(0, size, 3))
+        found += list(chosen.numpy())
+    assert found == list(range(0, size, 3))
+
+
 def test_a_mean_weighs_values_by_their_images():
     mean = GlobalMean("loss")
     mean.update_state(1.0, sample_weight=3)
