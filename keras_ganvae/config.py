@@ -103,7 +103,7 @@ class TrainConfig:
 
     match_contrast: bool | None = option(
         None,
-        "give a finished run's images the greys of the data",
+        "give a finished run's samples the variance of the data",
         only="variational",
     )
 

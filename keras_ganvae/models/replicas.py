@@ -135,6 +135,20 @@ def _global_moments(axis, inputs, mask=None):
     return mean, tf.maximum(square - tf.square(mean), 0.0)
 
 
+def guard_convolutions(model):
+    """Let the convolutions from here on take no images at all, as a replica has of a small
+    last batch: oneDNN's fail at that (TensorFlow 2.21, "input depth must be evenly ...")."""
+    for layer in _layers(model, (keras.layers.Conv2D, keras.layers.Conv2DTranspose)):
+        layer.call = functools.partial(_with_an_image, layer.call)
+
+
+def _with_an_image(call, images):
+    """`call` of a batch to which a black image is added, and taken off again, if it has none."""
+    count = ops.shape(images)[0]
+    added = ops.cast(count == 0, "int32")
+    return call(tf.pad(images, [[0, added], [0, 0], [0, 0], [0, 0]]))[:count]
+
+
 def spread_dropout(model):
     """Give each replica dropout masks of its own; from equal seeds they would all be the same.
 

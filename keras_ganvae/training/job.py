@@ -13,13 +13,16 @@ from keras_ganvae.data import Dataset
 from keras_ganvae.data.pipeline import steps_per_epoch, training_batches
 from keras_ganvae.errors import InputError
 from keras_ganvae.files import sha256_of
-from keras_ganvae.models.replicas import synchronise_batch_norm
+from keras_ganvae.models.adversarial import PENALISED
+from keras_ganvae.models.replicas import guard_convolutions, synchronise_batch_norm
 from keras_ganvae.training import cluster as clusters
 from keras_ganvae.training import run as runs
 from keras_ganvae.training.optimizers import compile_model, described_compilation, use_xla
 from keras_ganvae.training.placement import ONE_DEVICE, Placement, place
 
 log = logging.getLogger("keras_ganvae")
+
+VALIDATION_BATCH = 500
 
 # Settings that may differ between the workers of a run: where things are on their machine.
 MACHINES_OWN = ("data_dir", "device", "cache")
@@ -75,7 +78,16 @@ def build(config, dataset, placement=ONE_DEVICE):
         compile_model(model, config, steps_per_epoch(len(dataset.train), config.batch_size))
     if config.sync_batch_norm:
         synchronise_batch_norm(model)
+    if _may_lack_images(config, dataset, placement.replicas.total):
+        guard_convolutions(model)
     return model
+
+
+def _may_lack_images(config, dataset, replicas):
+    """Whether a replica may have none of a batch, or none that the gradient penalty is of."""
+    counts = ((dataset.train, config.batch_size), (dataset.validation, VALIDATION_BATCH))
+    last = [len(images) % size or size for images, size in counts]
+    return replicas > 1 and min(last) < replicas * PENALISED
 
 
 def training_data(job, position):

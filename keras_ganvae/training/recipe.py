@@ -37,7 +37,14 @@ from keras_ganvae.training.callbacks import (
     WorkerLog,
 )
 from keras_ganvae.training.contrast import fit_contrast
-from keras_ganvae.training.job import Job, build, prepare, together, training_data
+from keras_ganvae.training.job import (
+    VALIDATION_BATCH,
+    Job,
+    build,
+    prepare,
+    together,
+    training_data,
+)
 from keras_ganvae.training.lock import locked
 from keras_ganvae.training.placement import place
 from keras_ganvae.training.run import Run, check_free
@@ -47,7 +54,6 @@ from keras_ganvae.training.watch import CollapseWatch
 
 log = logging.getLogger("keras_ganvae")
 
-VALIDATION_BATCH = 500
 # Posterior draws that the mixture prior is fitted to, one for each image: all of MNIST's.
 # From 20,000 to 55,000 draws a mixture of 75 gained half a nat per held-out latent.
 PRIOR_DRAWS = 60_000
