@@ -58,6 +58,8 @@ def explain(error) -> tuple[str, int]:
     if isinstance(error, OSError) and error.errno in MACHINE_ERRORS:
         where = f" ({error.filename})" if error.filename else ""
         return MACHINE_ERRORS[error.errno] + where, 2
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        return f"this command needs the Python package {error.name}, which is not installed", 2
     first = (str(error).splitlines() or [""])[0]
     return f"unexpected {type(error).__name__}: {first} (--debug shows where)", 1
 

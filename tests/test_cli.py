@@ -347,3 +347,13 @@ def test_resuming_a_finished_run_says_so(command, run_of, caplog):
     assert code == 0
     assert out.splitlines()[-1] == f"run {run.path}"
     assert "is finished at 2 epochs" in caplog.text
+
+
+def test_a_missing_package_is_named():
+    """As of `benchmark`, where only what `verify` needs is installed."""
+    from keras_ganvae.cli import explain
+
+    with pytest.raises(ModuleNotFoundError) as failure:
+        import no_such_package  # noqa: F401
+    message = "this command needs the Python package no_such_package, which is not installed"
+    assert explain(failure.value) == (message, 2)

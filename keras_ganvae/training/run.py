@@ -171,7 +171,10 @@ class Run:
         try:
             return keras.saving.load_model(self.model_file)
         except Exception as error:  # Keras raises whatever its zip and HDF5 readers do
-            raise InputError(f"{self.model_file} is damaged: {first_line(error)}") from error
+            raise InputError(
+                f"{self.model_file} is damaged ({first_line(error).rstrip('.')}); delete it, and"
+                f" train --resume {self.path} makes it again"
+            ) from error
 
     def prior(self, name=None):
         """What to sample from: "normal", "mixture", or None for the run's own default.
@@ -189,7 +192,10 @@ class Run:
         except FileNotFoundError as error:
             raise InputError(f"{self.path} is not finished: it has no prior.npz") from error
         except Exception as error:  # numpy raises whatever its zip reader does
-            raise InputError(f"{self.prior_file} is damaged: {first_line(error)}") from error
+            raise InputError(
+                f"{self.prior_file} is damaged ({first_line(error).rstrip('.')}); delete"
+                f" {self.model_file}, and train --resume {self.path} makes both again"
+            ) from error
 
     def save_model(self, model):
         with replacing(self.model_file) as beside:

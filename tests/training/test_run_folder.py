@@ -271,7 +271,10 @@ def _open_all(path):
         (lambda path: (path / "prior.npz").unlink(), "no prior.npz"),
         (lambda path: (path / "prior.npz").write_bytes(b"x" * 99), "prior.npz is damaged"),
         (lambda path: (path / "model.keras").unlink(), "is not finished: it has no model.keras"),
-        (lambda path: (path / "model.keras").write_bytes(b""), "model.keras is damaged"),
+        (
+            lambda path: (path / "model.keras").write_bytes(b""),
+            "model.keras is damaged .*; delete it, and train --resume .* makes it again",
+        ),
     ],
 )
 def test_incomplete_and_damaged_runs(copied, damage, message):
