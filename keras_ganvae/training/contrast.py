@@ -2,8 +2,8 @@
 
 `decode` gives the mean of p(x|z), an average over all that x may still be, and a mean varies
 less than what it is the mean of: Var x = Var E[x|z] + E Var[x|z] lacks its second part. On
-MNIST a factor of about 1.7 gives the default presets' samples the data's own variance, and
-with it edges about as sharp as the data's.
+MNIST a factor of 1.5 to 1.75 gives the default presets' samples the data's own variance, and
+makes edges of a sharpness of .54 as sharp as .72; the data's is .68.
 """
 
 import numpy as np
