@@ -191,7 +191,8 @@ def test_the_same_model_gives_the_same_bytes(module_of, converted, variant):
 
 
 def test_colour(make_model):
-    module = signatures.exported(make_model("cvae", image_shape=(32, 32, 3)), NormalPrior(24))
+    model = make_model("cvae", image_shape=(32, 32, 3))
+    module = signatures.exported(model, NormalPrior(model.latent_dim))
     content = tflite.convert(module, "float32")
     assert flatbuffer.read(content).tensors("decode", "outputs")["image"].shape == (1, 32, 32, 3)
     assert _errors(module, content, 5).max() <= 1e-5
