@@ -1,4 +1,4 @@
-"""The paper's equations, one pure function each, in the paper's symbols; one that is not its own.
+"""The paper's equations, one pure function each, in the paper's symbols; and R1, of another.
 
 Tarun Belani, "Generative Adversarial Network and Variational Autoencoder Analysis";
 the numbers are the paper's. All probabilities come in as logits l, D = sigmoid(l):
