@@ -31,6 +31,7 @@ import time
 
 from keras_ganvae import architectures, runtime
 from keras_ganvae.config import PRESETS, TrainConfig
+from keras_ganvae.training.placement import THREADS
 
 IMAGE_SHAPE = (28, 28, 1)
 SIDE = 2048
@@ -209,7 +210,7 @@ def started(strategy, batch, seconds, count=1):
                 each.bind(("127.0.0.1", 0))
             ports = [each.getsockname()[1] for each in (one, two)]
         command += ["--workers", ",".join(f"127.0.0.1:{port}" for port in ports)]
-        environment = {"TF_NUM_INTRAOP_THREADS": str(max(1, os.cpu_count() // count))} | environment
+        environment = {THREADS: str(max(1, os.cpu_count() // count))} | environment
     processes = [
         subprocess.Popen(
             [*command, *(["--worker-index", str(i)] if count > 1 else [])],

@@ -20,6 +20,7 @@ import time
 from keras_ganvae import cli
 from keras_ganvae.commands.training import train_config
 from keras_ganvae.errors import UserError
+from keras_ganvae.training.placement import THREADS
 
 GRACE_SECONDS = 60  # for the others to notice, after one has ended badly
 
@@ -79,7 +80,7 @@ class Worker:
         self.printed = os.path.join(folder, str(index))
         command = [sys.executable, "-m", "keras_ganvae", "train", *options]
         # Each takes its share of the cores: with all of them they would wait for each other.
-        threads = {"TF_NUM_INTRAOP_THREADS": str(max(1, os.cpu_count() // count))}
+        threads = {THREADS: str(max(1, os.cpu_count() // count))}
         with open(self.printed, "wb") as file:
             output = {} if index == 0 else {"stdout": file, "stderr": subprocess.STDOUT}
             self.process = subprocess.Popen(

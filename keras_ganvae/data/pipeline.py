@@ -69,31 +69,46 @@ def training_batches(images, batch_size: int, seed: int, start: Position, replic
         whole batch.
     """
 
-    def indices(epoch):
+    steps = steps_per_epoch(len(images), batch_size)
+    take = _taker(images)
+
+    def of_epoch(epoch):
         order = tf.random.experimental.stateless_shuffle(
             tf.range(len(images)), seed=tf.stack([tf.constant(seed, tf.int64), epoch])
         )
-        return tf.data.Dataset.from_tensor_slices(order).batch(batch_size)
+        first = tf.where(epoch == start.epoch, tf.constant(start.step, tf.int64), 0)
+        return _in_batches(order, batch_size, take, replicas, first, steps)
 
-    epochs = tf.data.Dataset.range(start.epoch, tf.int64.max)
-    return _gather(epochs.flat_map(indices).skip(start.step), images, replicas)
+    made = tf.data.Dataset.range(start.epoch, tf.int64.max).flat_map(of_epoch)
+    # Or a strategy would ask all replicas before each step whether there is one.
+    made = made.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
+    return _ahead(made, replicas)
 
 
 def batches(images, batch_size: int, replicas: Replicas = ONE):
     """Every image once, in order: what `training_batches` gives, with an end."""
-    indices = tf.data.Dataset.range(len(images)).batch(batch_size)
-    return _gather(indices, images, replicas)
+    steps = steps_per_epoch(len(images), batch_size)
+    order = tf.range(len(images))
+    return _ahead(_in_batches(order, batch_size, _taker(images), replicas, 0, steps), replicas)
 
 
-def _shares(replicas, batch):
-    """(indices, size of the batch) for each replica fed here."""
-    size = tf.size(batch)
+def _in_batches(order, batch_size, take, replicas, first, steps):
+    """The batches `first` to `steps` of the images `order`, in shares of `replicas`.
 
-    def share(replica):
-        first, end = bounds(size, tf.cast(replica, tf.int32), replicas.total)
-        return batch[first:end], size
+    Cut and taken in one function, for a call of one costs as much as what it does here.
+    """
+    fetch, calls = take
 
-    return tf.data.Dataset.range(replicas.first, replicas.first + replicas.local).map(share)
+    def share(number):
+        number = tf.cast(number, tf.int32)
+        step, replica = number // replicas.local, replicas.first + number % replicas.local
+        size = tf.minimum(batch_size, tf.size(order) - step * batch_size)
+        begin, end = bounds(size, replica, replicas.total)
+        images = fetch(tf.slice(order, [step * batch_size + begin], [end - begin]))
+        return (images, size) if replicas.total > 1 else images
+
+    numbers = tf.data.Dataset.range(first * replicas.local, steps * replicas.local)
+    return numbers.map(share, num_parallel_calls=calls)
 
 
 def bounds(size, replica, replicas: int):
@@ -104,20 +119,21 @@ def bounds(size, replica, replicas: int):
     return size * replica // replicas, size * (replica + 1) // replicas
 
 
-def _gather(indices, images, replicas):
-    if replicas.total > 1:
-        indices = indices.flat_map(functools.partial(_shares, replicas))
-    fetch, threads = _fetcher(images)
-
-    def take(index, *size):
-        batch = tf.cast(fetch(index), tf.float32) / 255.0
-        batch = tf.ensure_shape(batch, (None, *images.shape[1:]))
-        return (batch, *size) if size else batch
-
+def _ahead(made, replicas):
     options = tf.data.Options()
     options.deterministic = True
-    made = indices.map(take, num_parallel_calls=threads)
     return made.prefetch(2 * replicas.local).with_options(options)
+
+
+def _taker(images):
+    """(from indices (B,) to float32 images (B, H, W, C) in [0, 1], calls at a time)."""
+    fetch, calls = _fetcher(images)
+
+    def take(index):
+        batch = tf.cast(fetch(index), tf.float32) / 255.0
+        return tf.ensure_shape(batch, (None, *images.shape[1:]))
+
+    return take, calls
 
 
 def _fetcher(images):

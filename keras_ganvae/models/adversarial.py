@@ -101,18 +101,16 @@ class AdversarialNetwork(GenerativeModel):
     def call(self, latents, training=False):
         return self.decode(latents)
 
-    def terms(self, real, latents, training):
+    def terms(self, real, fake, training):
         """Both losses and D's accuracies, equations (1) or (6) and (2), image by image.
 
         Args:
-            real: images (B, H, W, C) in [0, 1].
-            latents: z ~ N(0, I), (B, latent).
+            real, fake: images (B, H, W, C) in [0, 1], the data's and G's.
 
         Returns:
             dict of (B,) under their logged names: losses in nats per image, accuracies
             0 or 1 (`accuracy`, of both images of a pair: 0, 1/2 or 1).
         """
-        fake = self.generator(latents, training=training)
         # Losses are float32 whatever the precision of the networks.
         real_logits = ops.cast(self.discriminator(real, training=training), "float32")
         fake_logits = ops.cast(self.discriminator(fake, training=training), "float32")
@@ -131,16 +129,20 @@ class AdversarialNetwork(GenerativeModel):
         latents = share.normal((self.latent_dim,), self.noise_seed)
         g_weights = self.generator.trainable_variables
         d_weights = self.discriminator.trainable_variables
-        with tf.GradientTape(persistent=True) as tape:
-            terms = self.terms(share.images, latents, training=True)
-            g_loss = self.optimizer.scale_loss(share.mean(terms["generator_loss"]))
-            d_loss = share.mean(terms["discriminator_loss"])
-            if self.gradient_penalty:
-                d_loss += self._penalty(share)
-            d_loss = self.discriminator_optimizer.scale_loss(d_loss)
+        with tf.GradientTape() as g_tape:
+            fake = self.generator(latents, training=True)
+            # D's tape knows nothing of G: its gradient would go through G too, for nothing,
+            # with an exchange between the replicas at each batch-norm.
+            with tf.GradientTape() as d_tape:
+                terms = self.terms(share.images, fake, training=True)
+                g_loss = self.optimizer.scale_loss(share.mean(terms["generator_loss"]))
+                d_loss = share.mean(terms["discriminator_loss"])
+                if self.gradient_penalty:
+                    d_loss += self._penalty(share)
+                d_loss = self.discriminator_optimizer.scale_loss(d_loss)
         moves = [
-            (self.optimizer, tape.gradient(g_loss, g_weights), g_weights),
-            (self.discriminator_optimizer, tape.gradient(d_loss, d_weights), d_weights),
+            (self.optimizer, g_tape.gradient(g_loss, g_weights), g_weights),
+            (self.discriminator_optimizer, d_tape.gradient(d_loss, d_weights), d_weights),
         ]
         sums = self._move(share, terms, moves)
         self._update_average()
@@ -162,7 +164,8 @@ class AdversarialNetwork(GenerativeModel):
     def test_step(self, batch):
         share = Share(batch)
         latents = share.normal((self.latent_dim,), self.validation_noise_seed)
-        terms = self.terms(share.images, latents, training=False)
+        fake = self.generator(latents, training=False)
+        terms = self.terms(share.images, fake, training=False)
         return self._log(share.sums(self._totals(terms)), share)
 
     def generator_gradient_norms(self, latents) -> dict:

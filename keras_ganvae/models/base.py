@@ -57,20 +57,16 @@ class GenerativeModel(keras.Model):
         """What Keras makes of a step, without its reduction of the logs.
 
         It reduces each of them over its first axis, which scalars do not have, and fails
-        (keras-team/keras#20585). The replicas agree on them already, so they are read here.
+        (keras-team/keras#20585). The replicas agree on them already: the first's are taken.
         """
+        strategy = self.distribute_strategy
 
-        @tf.function(reduce_retracing=True)
+        @tf.function(reduce_retracing=True, autograph=False)
         def on_replicas(iterator):
-            self.distribute_strategy.run(step, args=(next(iterator),))
+            logs = strategy.run(step, args=(next(iterator),))
+            return {name: strategy.experimental_local_results(logs[name])[0] for name in logs}
 
-        read = tf.function(self.get_metrics_result)
-
-        def step_and_logs(iterator):
-            on_replicas(iterator)
-            return read()
-
-        return step_and_logs
+        return on_replicas
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
         """Nothing: the networks are built. Keras would average a first batch over the

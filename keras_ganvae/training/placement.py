@@ -13,6 +13,8 @@ from keras_ganvae.training import cluster as clusters
 
 log = logging.getLogger("keras_ganvae")
 
+THREADS = "TF_NUM_INTRAOP_THREADS"  # TensorFlow's own name for how many run one operation
+
 
 @dataclass(frozen=True)
 class Placement:
@@ -161,7 +163,17 @@ def _divide(config, gpus, strategy) -> int:
     parts = [tf.config.LogicalDeviceConfiguration()] * config.replicas
     if tf.config.get_logical_device_configuration(cpu) != parts:
         _configure(lambda: tf.config.set_logical_device_configuration(cpu, parts))
+        _divide_threads(config.replicas)
     return config.replicas
+
+
+def _divide_threads(parts):
+    """Leave an operation its replica's share of the cores: all run theirs at the same time."""
+    import tensorflow as tf
+
+    if THREADS not in os.environ:
+        threads = max(1, os.cpu_count() // parts)
+        _configure(lambda: tf.config.threading.set_intra_op_parallelism_threads(threads))
 
 
 def _configure(change):
