@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from keras_ganvae.data.pipeline import Replicas
 from keras_ganvae.errors import InputError, first_line
 from keras_ganvae.training import cluster as clusters
+from keras_ganvae.training.memory import keep_freed_memory
 
 log = logging.getLogger("keras_ganvae")
 
@@ -46,6 +47,7 @@ class Placement:
         """The data of `make(replicas)`, handed to the replicas of this process."""
         if self.strategy is None:
             return make(Replicas())
+        keep_freed_memory()
         return self.strategy.distribute_datasets_from_function(lambda _: make(self.replicas))
 
     def described(self) -> str:
