@@ -6,9 +6,10 @@
 
 Three tables. Steps: parameters, multiply-adds per image of one step (counted from its
 graph), images per second, GFLOP/s, that as a share of a 2048 x 2048 float32 matrix product,
-and what the input pipeline takes of the step. The product is timed before and after each
+and what the input pipeline adds to a step. The product is timed before and after each
 model, in the same process, and the faster of the two is the yardstick: the machine's speed
-drifts, the share drifts less.
+drifts, the share drifts less. The input's share is what steps on the pipeline's batches
+take longer than those on a data set of one batch that is there already, by turns.
 
 Replicas: images per second of one device, of two replicas in one process, and of two worker
 processes, on the same cores and at the same global batch, so that their ratio is what the
@@ -54,7 +55,8 @@ HEADINGS = (
 GPUS = (1, 8, 64)
 WARM_UP = 5
 EPOCH = 8  # batches
-BATCHES = 50
+BLOCK = 16  # steps on fed batches, then on the same one
+LEAD = 3  # of them not counted: batches made ahead, or still being made for the other kind
 NOMINAL_STEP = 1e-4  # seconds for each image, to turn --seconds into a number of steps
 FORMULA = """\
 Plan, not measured: n GPUs of {tflops:g} TFLOP/s, each with the batch of the table, at the share
@@ -129,30 +131,27 @@ def measure(arch, preset, jit, seconds):
     model = architectures.build(config, IMAGE_SHAPE)
     compile_model(model, config, steps_per_epoch=1000)
     cost = multiply_adds(model, IMAGE_SHAPE)
-    pixels = np.random.default_rng(0).random((config.batch_size, *IMAGE_SHAPE), np.float32)
-    batches = iter(tf.data.Dataset.from_tensors(pixels).repeat())
+    batch = config.batch_size
+    count = 20_000 // batch * batch  # or the last batch would be smaller
+    images = np.random.default_rng(0).integers(0, 256, (count, *IMAGE_SHAPE), np.uint8)
     model.make_train_function()
-    before = product_gflops()
     # The logs are read, as `fit` reads them: TensorFlow may otherwise run ahead.
     name = model.means[0].name
-    per_step = typical_seconds(lambda: float(model.train_function(batches)[name]), seconds)
+    before = product_gflops()
+    per_step, added, error = step_and_input_seconds(
+        lambda batches: float(model.train_function(batches)[name]),
+        iter(tf.data.Dataset.from_tensors((images[:batch] / 255).astype(np.float32)).repeat()),
+        iter(training_batches(images, batch, seed=0, start=Position())),
+        seconds,
+    )
     product = max(before, product_gflops())
-    images = np.random.default_rng(0).integers(0, 256, (20_000, *IMAGE_SHAPE), np.uint8)
-    fed = iter(training_batches(images, config.batch_size, seed=0, start=Position()))
-
-    @tf.function
-    def take_batches():  # as a step takes them: without a call from Python for each
-        for _ in tf.range(BATCHES):
-            next(fed)
-
-    input_seconds = typical_seconds(take_batches, 1.0) / BATCHES
-    images_per_second = config.batch_size / per_step
+    images_per_second = batch / per_step
     gflops = 2 * cost * images_per_second / 1e9
     return {
         "arch": arch,
         "preset": preset,
         "jit": jit,
-        "batch": config.batch_size,
+        "batch": batch,
         "parameters": sum(network.count_params() for network in model.networks),
         "gradient_bytes": 4 * sum(w.shape.num_elements() for w in model.trainable_variables),
         "mega_multiply_adds": cost / 1e6,
@@ -160,8 +159,34 @@ def measure(arch, preset, jit, seconds):
         "gflops": gflops,
         "product_gflops": product,
         "share_of_product": gflops / product,
-        "share_of_input": input_seconds / per_step,
+        "share_of_input": added / per_step,
+        "error_of_input": error / per_step,
     }
+
+
+def step_and_input_seconds(step, same, fed, seconds):
+    """A step on the `same` batch, what one on `fed` ones takes longer, and that's error."""
+    for _ in range(WARM_UP):
+        step(same), step(fed)
+    alone, longer, end = [], [], time.perf_counter() + 2 * seconds
+    while time.perf_counter() < end or len(longer) < WARM_UP:
+        # By turns first, so that a drift of the machine's speed has no side.
+        order = (same, fed) if len(longer) % 2 else (fed, same)
+        taken = {id(batches): block_seconds(step, batches) for batches in order}
+        alone.append(taken[id(same)])
+        longer.append(taken[id(fed)] - taken[id(same)])
+    error = statistics.stdev(longer) / len(longer) ** 0.5
+    return statistics.median(alone), statistics.mean(longer), error
+
+
+def block_seconds(step, batches):
+    """Mean time of a step, of BLOCK, without the first LEAD."""
+    for _ in range(LEAD):
+        step(batches)
+    start = time.perf_counter()
+    for _ in range(BLOCK - LEAD):
+        step(batches)
+    return (time.perf_counter() - start) / (BLOCK - LEAD)
 
 
 def product_gflops():
@@ -297,7 +322,9 @@ def steps_table(rows):
     )
     body = [formats.format(*(row[name] for name, _ in COLUMNS)) for row in rows]
     product = statistics.median(row["product_gflops"] for row in rows)
-    return "\n".join([head, *body, f"matrix product: {product:.0f} GFLOP/s (median)"])
+    error = max(row["error_of_input"] for row in rows)
+    foot = f"matrix product: {product:.0f} GFLOP/s (median); input: +- {error:.1%} at most"
+    return "\n".join([head, *body, foot])
 
 
 def replicas_table(rows):

@@ -29,12 +29,6 @@ def count() -> int:
     return tf.distribute.get_strategy().num_replicas_in_sync
 
 
-def across_workers(strategy=None) -> bool:
-    """Whether the replicas of a strategy, else of the one in scope, are in several processes."""
-    strategy = strategy or tf.distribute.get_strategy()
-    return isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
-
-
 class Share:
     """A replica's part of a global batch.
 

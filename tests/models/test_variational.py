@@ -160,3 +160,30 @@ def test_posterior_draws_have_the_posteriors_moments(make_model, digits):
     assert (np.abs(z.mean(axis=0) - mean[0]) < 5 * sigma / np.sqrt(4000)).all()
     assert (np.abs(z.var(axis=0) / sigma**2 - 1) < 5 * np.sqrt(2 / 4000)).all()
     np.testing.assert_array_equal(z, latents.draw_posterior(model, images, seed=3))
+
+
+@pytest.mark.parametrize("steps_per_execution", [1, 2])
+def test_fit_makes_a_graph_for_each_size_of_batch(make_model, digits, steps_per_execution):
+    """And steps as `train_step` does, whichever number of steps Keras asks for at a time."""
+    x = _pixels(digits, 20)
+    sizes, models = [], [make_model("vae"), make_model("vae")]
+    fitted, stepped = models
+    names = fitted.optimizer_names
+    optimizers = {name: getattr(fitted, name) for name in names}
+    fitted.compile(**optimizers, jit_compile=False, steps_per_execution=steps_per_execution)
+    step = fitted.train_step
+
+    def seen(batch):
+        sizes.append(batch.shape[0])
+        return step(batch)
+
+    fitted.train_step = seen
+    history = fitted.fit(x, batch_size=8, epochs=2, shuffle=False, verbose=0).history
+    assert sizes == [8, 4]  # traced once each, in two epochs
+    for _ in range(2):
+        stepped.reset_metrics()
+        for start in (0, 8, 16):
+            logs = stepped.train_step(tf.constant(x[start : start + 8]))
+    np.testing.assert_allclose(history["loss"][-1], float(logs["loss"]), rtol=1e-5)
+    for one, other in zip(fitted.weights, stepped.weights, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5, err_msg=one.path)

@@ -80,6 +80,6 @@ def test_each_replica_drops_other_units(trained):
 
 
 def test_upstream_still_reduces_scalars_over_their_first_axis(trained):
-    """Else keras-team/keras#20585 is mended, and `GenerativeModel._across_workers` can go."""
+    """Else keras-team/keras#20585 is mended, and `GenerativeModel._of_iterator` need not."""
     for name in ("multi-worker", "worker 1"):
         assert "Invalid reduction dimension 0" in str(trained[name]["scalar logs"])
