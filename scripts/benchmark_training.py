@@ -6,10 +6,10 @@
 
 Three tables. Steps: parameters, multiply-adds per image of one step (counted from its
 graph), images per second, GFLOP/s, that as a share of a 2048 x 2048 float32 matrix product,
-and what the input pipeline adds to a step. The product is timed before and after each
+and what the input pipeline takes of the step. The product is timed before and after each
 model, in the same process, and the faster of the two is the yardstick: the machine's speed
-drifts, the share drifts less. The input's share is what steps on the pipeline's batches
-take longer than those on a data set of one batch that is there already, by turns.
+drifts, the share drifts less. The step is timed on a data set of one batch that is there
+already; the pipeline's share is what it takes longer than that to give a batch, alone.
 
 Replicas: images per second of one device, of two replicas in one process, and of two worker
 processes, on the same cores and at the same global batch, so that their ratio is what the
@@ -55,8 +55,8 @@ HEADINGS = (
 GPUS = (1, 8, 64)
 WARM_UP = 5
 EPOCH = 8  # batches
-BLOCK = 16  # steps on fed batches, then on the same one
-LEAD = 3  # of them not counted: batches made ahead, or still being made for the other kind
+BATCHES = 50  # taken at a time
+ROUNDS = 30  # of taking them
 NOMINAL_STEP = 1e-4  # seconds for each image, to turn --seconds into a number of steps
 FORMULA = """\
 Plan, not measured: n GPUs of {tflops:g} TFLOP/s, each with the batch of the table, at the share
@@ -138,12 +138,10 @@ def measure(arch, preset, jit, seconds):
     # The logs are read, as `fit` reads them: TensorFlow may otherwise run ahead.
     name = model.means[0].name
     before = product_gflops()
-    per_step, added, error = step_and_input_seconds(
-        lambda batches: float(model.train_function(batches)[name]),
-        iter(tf.data.Dataset.from_tensors((images[:batch] / 255).astype(np.float32)).repeat()),
-        iter(training_batches(images, batch, seed=0, start=Position())),
-        seconds,
-    )
+    there = tf.data.Dataset.from_tensors((images[:batch] / 255).astype(np.float32)).repeat()
+    fed = training_batches(images, batch, seed=0, start=Position())
+    batches = iter(there)
+    per_step = typical_seconds(lambda: float(model.train_function(batches)[name]), seconds)
     product = max(before, product_gflops())
     images_per_second = batch / per_step
     gflops = 2 * cost * images_per_second / 1e9
@@ -159,34 +157,30 @@ def measure(arch, preset, jit, seconds):
         "gflops": gflops,
         "product_gflops": product,
         "share_of_product": gflops / product,
-        "share_of_input": added / per_step,
-        "error_of_input": error / per_step,
+        "share_of_input": input_seconds(fed, there) / per_step,
     }
 
 
-def step_and_input_seconds(step, same, fed, seconds):
-    """A step on the `same` batch, what one on `fed` ones takes longer, and that's error."""
-    for _ in range(WARM_UP):
-        step(same), step(fed)
-    alone, longer, end = [], [], time.perf_counter() + 2 * seconds
-    while time.perf_counter() < end or len(longer) < WARM_UP:
-        # By turns first, so that a drift of the machine's speed has no side.
-        order = (same, fed) if len(longer) % 2 else (fed, same)
-        taken = {id(batches): block_seconds(step, batches) for batches in order}
-        alone.append(taken[id(same)])
-        longer.append(taken[id(fed)] - taken[id(same)])
-    error = statistics.stdev(longer) / len(longer) ** 0.5
-    return statistics.median(alone), statistics.mean(longer), error
+def input_seconds(fed, there):
+    """What a batch of the data set `fed` takes longer than one of `there`, by turns."""
+    import tensorflow as tf
 
+    def taking(batches):
+        iterator = iter(batches)
 
-def block_seconds(step, batches):
-    """Mean time of a step, of BLOCK, without the first LEAD."""
-    for _ in range(LEAD):
-        step(batches)
-    start = time.perf_counter()
-    for _ in range(BLOCK - LEAD):
-        step(batches)
-    return (time.perf_counter() - start) / (BLOCK - LEAD)
+        @tf.function
+        def take():  # in a graph: without a call from Python for each
+            for _ in tf.range(BATCHES):
+                next(iterator)
+
+        take()
+        return take
+
+    takes, longer = (taking(fed), taking(there.prefetch(2))), []
+    for _ in range(ROUNDS):
+        one, other = (timed(take) / BATCHES for take in takes)
+        longer.append(one - other)
+    return statistics.median(longer)
 
 
 def product_gflops():
@@ -204,10 +198,14 @@ def typical_seconds(work, seconds):
         work()
     times, end = [], time.perf_counter() + seconds
     while time.perf_counter() < end:
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
+        times.append(timed(work))
     return statistics.median(times)
+
+
+def timed(work):
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
 
 
 def compare_strategies(batch, seconds):
@@ -292,11 +290,7 @@ def throughputs(args):
 
 def seconds_of_steps(step, count):
     """The median time of a step, over `count` of them: all workers must take as many."""
-    times = []
-    for _ in range(WARM_UP + count):
-        start = time.perf_counter()
-        step()
-        times.append(time.perf_counter() - start)
+    times = [timed(step) for _ in range(WARM_UP + count)]
     return statistics.median(times[WARM_UP:])
 
 
@@ -322,9 +316,7 @@ def steps_table(rows):
     )
     body = [formats.format(*(row[name] for name, _ in COLUMNS)) for row in rows]
     product = statistics.median(row["product_gflops"] for row in rows)
-    error = max(row["error_of_input"] for row in rows)
-    foot = f"matrix product: {product:.0f} GFLOP/s (median); input: +- {error:.1%} at most"
-    return "\n".join([head, *body, foot])
+    return "\n".join([head, *body, f"matrix product: {product:.0f} GFLOP/s (median)"])
 
 
 def replicas_table(rows):
