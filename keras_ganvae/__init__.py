@@ -16,24 +16,24 @@ __all__ = ["TrainConfig", "export_run", "load_run", "train"]
 
 
 def train(config: TrainConfig, out=None, **options):
-    """Train one model; see `keras_ganvae.training.recipe.train`."""
+    """Train one model; see `keras_ganvae.training.train.train`."""
     runtime.start()
-    from keras_ganvae.training import recipe
+    from keras_ganvae.training import train as recipe
 
     return recipe.train(config, out, **options)
 
 
 def load_run(path):
-    """Open a run folder; see `keras_ganvae.training.run.Run`."""
+    """Open a run folder; see `keras_ganvae.runs.run.Run`."""
     runtime.start()
-    from keras_ganvae.training.run import Run
+    from keras_ganvae.runs.run import Run
 
     return Run.open(path)
 
 
 def export_run(run, out, **options):
-    """Write the bundle of a finished run; see `keras_ganvae.export.recipe.export`."""
+    """Write the bundle of a finished run; see `keras_ganvae.bundle.build.export`."""
     runtime.start()
-    from keras_ganvae.export import recipe
+    from keras_ganvae.bundle import build as recipe
 
     return recipe.export(run, out, **options)

@@ -2,6 +2,6 @@
 
 import sys
 
-from keras_ganvae.cli import main
+from keras_ganvae.cli.main import main
 
 sys.exit(main())

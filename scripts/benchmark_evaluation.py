@@ -16,7 +16,7 @@ import time
 
 from keras_ganvae import runtime
 from keras_ganvae.evaluation.protocol import Settings
-from keras_ganvae.training.run import Run
+from keras_ganvae.runs.run import Run
 
 
 def main():
@@ -47,14 +47,14 @@ def measure(args):
     """Seconds of every piece for one run, and the peak memory in MB."""
     start = time.perf_counter()
     runtime.start()
-    from keras_ganvae.evaluation import likelihood
     from keras_ganvae.evaluation import measure as measuring
-    from keras_ganvae.evaluation.classes import measure as classes
-    from keras_ganvae.evaluation.distances import frechet_estimate, kernel_distance
-    from keras_ganvae.evaluation.experiments import smoothness
-    from keras_ganvae.evaluation.neighbours import manifold, nearest_distances
-    from keras_ganvae.evaluation.pixels import grey_share, isolated_pixels, sharpness
-    from keras_ganvae.evaluation.reference import Reference
+    from keras_ganvae.evaluation.floor import Reference
+    from keras_ganvae.metrics import likelihood
+    from keras_ganvae.metrics.classes import measure as classes
+    from keras_ganvae.metrics.distances import frechet_estimate, kernel_distance
+    from keras_ganvae.metrics.neighbours import manifold, nearest_distances
+    from keras_ganvae.metrics.pixels import grey_share, isolated_pixels, sharpness
+    from keras_ganvae.paper.experiments import smoothness
 
     settings = Settings(
         samples=args.samples,

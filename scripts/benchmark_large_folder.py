@@ -116,7 +116,7 @@ def measure(cache, root):
     import keras
 
     from keras_ganvae.data.pipeline import Position, training_batches
-    from keras_ganvae.training.recipe import build
+    from keras_ganvae.training.train import build
 
     row = {"cache": cache, "load_seconds": 0, "images_per_second": 0}
     if cache != "import":

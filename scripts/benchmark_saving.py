@@ -49,7 +49,7 @@ def measure(arch, folder):
     import tensorflow as tf
 
     from keras_ganvae.data.pipeline import Position, steps_per_epoch
-    from keras_ganvae.training import state
+    from keras_ganvae.runs import checkpoints as state
     from keras_ganvae.training.optimizers import compile_model
 
     config = architectures.resolve(TrainConfig(arch=arch))

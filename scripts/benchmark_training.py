@@ -32,7 +32,7 @@ import time
 
 from keras_ganvae import architectures, runtime
 from keras_ganvae.config import PRESETS, TrainConfig
-from keras_ganvae.training.placement import THREADS
+from keras_ganvae.distributed.placement import THREADS
 
 IMAGE_SHAPE = (28, 28, 1)
 SIDE = 2048
@@ -258,8 +258,8 @@ def throughputs(args):
 
     from keras_ganvae.data import Split
     from keras_ganvae.data.pipeline import Position
-    from keras_ganvae.training import cluster
-    from keras_ganvae.training import job as jobs
+    from keras_ganvae.distributed import cluster
+    from keras_ganvae.training import setup as jobs
 
     config = TrainConfig(
         arch="vae",

@@ -58,7 +58,7 @@ def main():
 
 def fingerprints(folder):
     """Yield (name, SHA-256)."""
-    for bundle in sorted((ROOT / "exports").iterdir()):
+    for bundle in sorted(path.parent for path in ROOT.glob("exports/*/model_card.json")):
         yield f"samples of exports/{bundle.name}", samples(bundle, folder)
     for arch in ARCHITECTURES:
         for preset, precision in VARIANTS:

@@ -17,10 +17,10 @@ import sys
 import tempfile
 import time
 
-from keras_ganvae import cli
-from keras_ganvae.commands.training import train_config
+from keras_ganvae.cli import main as cli
+from keras_ganvae.cli.train import train_config
+from keras_ganvae.distributed.placement import THREADS
 from keras_ganvae.errors import UserError
-from keras_ganvae.training.placement import THREADS
 
 GRACE_SECONDS = 60  # for the others to notice, after one has ended badly
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import stages
 
-from keras_ganvae import cli
-from keras_ganvae.commands import evaluation
+from keras_ganvae.cli import evaluate as evaluation
+from keras_ganvae.cli import main as cli
 from keras_ganvae.errors import UserError
 
 # Keras's default, and a tenth of it for the VAE, whose loss is a sum over pixels: at 0.01 its

@@ -5,10 +5,11 @@ import shlex
 import subprocess
 import sys
 
-from keras_ganvae import architectures, cli
-from keras_ganvae.commands.training import train_config
+from keras_ganvae import architectures
+from keras_ganvae.cli import main as cli
+from keras_ganvae.cli.train import train_config
 from keras_ganvae.errors import InputError
-from keras_ganvae.training.run import Run
+from keras_ganvae.runs.run import Run
 
 # Where the data lies; and colour images choose a binarisation of their own.
 MAY_DIFFER = ("data_dir", "binarize")

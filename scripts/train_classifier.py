@@ -16,7 +16,7 @@ from pathlib import Path
 from keras_ganvae import runtime
 from keras_ganvae.files import replacing, write_json
 
-SHIPPED = Path(__file__).parents[1] / "keras_ganvae" / "evaluation" / "digits.keras"
+SHIPPED = Path(__file__).parents[1] / "keras_ganvae" / "metrics" / "digits.keras"
 FLOOR = 0.992  # of the test images
 
 
@@ -34,7 +34,7 @@ def main():
 
 def train(args):
     from keras_ganvae import data
-    from keras_ganvae.evaluation import classifier
+    from keras_ganvae.metrics import classifier
 
     runtime.prepare(args.seed, "float32")  # the same seed, the same weights
     mnist = data.load("mnist", data_dir=args.data_dir)

@@ -22,9 +22,9 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_ganvae import cli
+from keras_ganvae.bundle.read import Bundle, open_source
+from keras_ganvae.cli import main as cli
 from keras_ganvae.errors import GateFailed, InputError, UserError
-from keras_ganvae.export.bundle import Bundle, open_source
 
 ROOT = Path(__file__).parents[1]
 CACHE = Path("~/.cache/keras-ganvae/arm64")

@@ -54,13 +54,52 @@ def tiny_bundle(run_of, tmp_path_factory):
     """`tiny_bundle(arch)`: the bundle of a tiny run, shared by all tests, unchanged by them."""
 
     def make(arch):
-        from keras_ganvae.export import SAVED_MODEL, recipe
+        from keras_ganvae.bundle import build as recipe
+        from keras_ganvae.bundle.formats import SAVED_MODEL
 
         out = tmp_path_factory.mktemp(arch) / f"{arch}-synthetic"
         formats = [name for name in recipe.FORMATS if name != SAVED_MODEL]
         return recipe.export(run_of(arch), out, formats=formats)
 
     return functools.cache(make)
+
+
+@pytest.fixture(scope="session")
+def mixture():
+    """`mixture(components, latent_dim)`: a mixture prior of random numbers."""
+
+    import numpy as np
+
+    from keras_ganvae.priors.mixture import MixturePrior
+
+    def make(components, latent_dim):
+        rng = np.random.default_rng(0)
+        weights = rng.dirichlet(np.full(components, 3.0)).astype(np.float32)
+        means = rng.normal(size=(components, latent_dim)).astype(np.float32)
+        factors = rng.normal(scale=0.3, size=(components, latent_dim, latent_dim))
+        return MixturePrior(weights, means, np.tril(factors).astype(np.float32), {})
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def edited(tiny_bundle):
+    """`edited(edit, name, arch)`: a bundle's model as bytes, after `edit(model)` changed it.
+
+    `model` is a `ModelT` of the schema's own Python classes.
+    """
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
+
+    def edit_model(edit, name="model.tflite", arch="vae"):
+        content = (tiny_bundle(arch) / name).read_bytes()
+        model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
+        edit(model)
+        builder = flatbuffers.Builder(len(content))
+        builder.Finish(model.Pack(builder), b"TFL3")
+        return bytes(builder.Output())
+
+    return edit_model
 
 
 @pytest.fixture(scope="session")
@@ -128,7 +167,7 @@ def terminal():
 @pytest.fixture
 def command(capsys):
     """`command(*arguments)`: (exit code, stdout, stderr) of `main` in this process."""
-    from keras_ganvae import cli
+    from keras_ganvae.cli import main as cli
 
     def call(*arguments):
         capsys.readouterr()
@@ -141,13 +180,13 @@ def command(capsys):
 
 # Node and a browser. Node's packages are installed once, outside the repository.
 
-NODE = ROOT / "tests" / "export" / "node"
+NODE = ROOT / "tests" / "node"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
 @pytest.fixture(scope="session")
 def node():
-    """A folder with the packages of `export/node/`, which `node` may run in."""
+    """A folder with the packages of `node/`, which `node` may run in."""
     _require("node", "npm")
     lock = (NODE / "package-lock.json").read_bytes()
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")

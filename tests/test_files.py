@@ -6,13 +6,7 @@ import tempfile
 import pytest
 
 from keras_ganvae.errors import InputError
-from keras_ganvae.files import (
-    check_new_file,
-    replacing,
-    replacing_folder,
-    write_json,
-    write_text,
-)
+from keras_ganvae.files import check_new_file, replacing, replacing_folder, write_json, write_text
 
 
 def _everything(folder):

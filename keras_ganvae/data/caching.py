@@ -15,7 +15,7 @@ import numpy as np
 
 from keras_ganvae.data import room
 from keras_ganvae.data.room import size
-from keras_ganvae.data.source import Source
+from keras_ganvae.data.sources.source import Source
 from keras_ganvae.errors import InputError
 
 CACHES = ("auto", "memory", "disk", "none")

@@ -5,7 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from keras_ganvae.data import network, tfds_source
+from keras_ganvae.data import network
+from keras_ganvae.data.sources import tfds as tfds_source
 
 # Small images that suit these models, and where TFDS downloads them from.
 FETCHABLE = {

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_ganvae.data import caching, folder, npz, stored, synthetic, tfds_source
+from keras_ganvae.data import caching, stored
 from keras_ganvae.data.partition import partition
 from keras_ganvae.data.resize import arrays_to_square
-from keras_ganvae.data.source import Source
+from keras_ganvae.data.sources import folder, npz, synthetic
+from keras_ganvae.data.sources import tfds as tfds_source
+from keras_ganvae.data.sources.source import Source
 from keras_ganvae.data.split import SPLITS, Split, fingerprint
 from keras_ganvae.errors import InputError
 

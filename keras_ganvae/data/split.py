@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from keras_ganvae.data.lazy import LazyImages
-from keras_ganvae.data.source import rows_in
+from keras_ganvae.data.sources.source import rows_in
 
 SPLITS = ("train", "validation", "test")
 

@@ -9,14 +9,15 @@ from pathlib import Path
 import numpy as np
 
 from keras_ganvae.errors import InputError
-from keras_ganvae.evaluation import likelihood, protocol
-from keras_ganvae.evaluation.experiments import smoothness
-from keras_ganvae.evaluation.reference import PIECES, Reference, counted
+from keras_ganvae.evaluation import protocol
+from keras_ganvae.evaluation.floor import PIECES, Reference, counted
 from keras_ganvae.files import write_json
-from keras_ganvae.images import to_uint8
+from keras_ganvae.metrics import likelihood
+from keras_ganvae.metrics.smoothness import smoothness
 from keras_ganvae.models import latents
+from keras_ganvae.plots.images import to_uint8
+from keras_ganvae.runs.run import Run
 from keras_ganvae.training.cost import multiply_adds
-from keras_ganvae.training.run import Run
 from keras_ganvae.training.tensorboard import write_evaluation
 
 log = logging.getLogger("keras_ganvae")

@@ -7,8 +7,8 @@ import tensorflow as tf
 from keras import ops
 
 from keras_ganvae import equations
+from keras_ganvae.distributed.batch import Share, leave_sums_to_share
 from keras_ganvae.models.base import GenerativeModel, GlobalMean
-from keras_ganvae.models.replicas import Share, leave_sums_to_share
 
 
 @keras.saving.register_keras_serializable("keras_ganvae")

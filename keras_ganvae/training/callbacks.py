@@ -14,18 +14,17 @@ import time
 import keras
 import numpy as np
 
-from keras_ganvae import images
+from keras_ganvae.distributed.cluster import own_log
 from keras_ganvae.errors import GateFailed
 from keras_ganvae.files import write_text
 from keras_ganvae.models import latents
-from keras_ganvae.training import figures
-from keras_ganvae.training.cluster import own_log
+from keras_ganvae.plots import curves as figures
+from keras_ganvae.plots import images
 
 FIXED_NOISE = 64  # images in the grid that is drawn from the same z every epoch
 FIXED_NOISE_SEED = 1  # the same for every run, so that grids of runs can be laid side by side
 FIXED = "samples from N(0, I), fixed noise"
 FRESH = "samples from N(0, I), fresh noise"
-PANEL = 40  # images in a panel of reconstructions
 PLOT_SECONDS = 30  # plots are redrawn at most this often: one takes 0.3 s
 
 
@@ -123,7 +122,7 @@ class Pictures(keras.callbacks.Callback):
         self.folder = folder
         self.config = config
         self.history = history
-        self.originals = validation_images[:PANEL]
+        self.originals = validation_images[: figures.PANEL]
         self.is_variational = is_variational
         self.plotted = -math.inf
         self.latest = {}
@@ -162,7 +161,7 @@ class Pictures(keras.callbacks.Callback):
         return {
             "ground truth": self.originals,
             "reconstruction": self._reconstructions(),
-            "samples from N(0, I)": self._decode(self._noise(FIXED_NOISE_SEED))[:PANEL],
+            "samples from N(0, I)": self._decode(self._noise(FIXED_NOISE_SEED))[: figures.PANEL],
         }
 
     def _reconstructions(self):

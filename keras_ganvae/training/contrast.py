@@ -10,8 +10,8 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import expit
 
-from keras_ganvae import images
 from keras_ganvae.models import latents
+from keras_ganvae.plots import images
 
 DRAWS = 2000
 MOST_IMAGES = 5000

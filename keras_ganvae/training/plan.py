@@ -9,12 +9,12 @@ import time
 import numpy as np
 
 from keras_ganvae.data.pipeline import Position, steps_per_epoch
-from keras_ganvae.training import state
+from keras_ganvae.runs import checkpoints as state
+from keras_ganvae.runs.run import dataset_record
 from keras_ganvae.training.callbacks import duration
 from keras_ganvae.training.cost import multiply_adds
-from keras_ganvae.training.job import build, prepare, training_data
 from keras_ganvae.training.optimizers import described_compilation
-from keras_ganvae.training.run import dataset_record
+from keras_ganvae.training.setup import build, prepare, training_data
 
 WARM_UP = 3  # steps that are not counted: the first traces the graph
 SECONDS = 2.0  # of timing

@@ -10,9 +10,11 @@ import shutil
 from pathlib import Path
 from urllib.parse import quote
 
+from keras_ganvae.bundle import card
+from keras_ganvae.bundle import read as bundle
+from keras_ganvae.bundle.formats import GOLDEN
+from keras_ganvae.bundle.verify import verify
 from keras_ganvae.errors import GateFailed, InputError
-from keras_ganvae.export import GOLDEN, bundle, card
-from keras_ganvae.export.verify import verify
 from keras_ganvae.files import check_new_folder, replacing_folder
 from keras_ganvae.web import icons
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_ganvae.data import caching, folder, load, pipeline, room, stored
+from keras_ganvae.data import caching, load, pipeline, room, stored
 from keras_ganvae.data.caching import Room
 from keras_ganvae.data.lazy import LazyImages, first
 from keras_ganvae.data.pipeline import (
@@ -18,6 +18,7 @@ from keras_ganvae.data.pipeline import (
     batches,
     training_batches,
 )
+from keras_ganvae.data.sources import folder
 from keras_ganvae.errors import InputError
 from keras_ganvae.files import UNFINISHED
 
@@ -91,7 +92,7 @@ def test_split_folders_and_no_labels(tmp_path, pixels):
 def test_many_chunks(root, monkeypatch):
     """As a large folder is read: files, threads and pieces of several chunks."""
     expected = load(f"folder:{root}")
-    monkeypatch.setattr("keras_ganvae.data.source.CHUNK", 3 * 6 * 5 * 3)
+    monkeypatch.setattr("keras_ganvae.data.sources.source.CHUNK", 3 * 6 * 5 * 3)
     monkeypatch.setattr(folder, "_LOOKS", 4)
     for cache in ("memory", "disk", "none"):
         _assert_equal(load(f"folder:{root}", cache=cache), expected)

@@ -6,8 +6,8 @@ import zlib
 import pytest
 from PIL import Image, PngImagePlugin
 
-from keras_ganvae.data import folder
-from keras_ganvae.data.headers import plain_header
+from keras_ganvae.data.sources import folder
+from keras_ganvae.data.sources.headers import plain_header
 
 PNG_MODES = {"1": True, "L": True, "LA": True, "I;16": True, "RGB": False, "RGBA": False}
 

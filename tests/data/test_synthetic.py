@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from keras_ganvae.data import load
-from keras_ganvae.data.handwriting import TEMPLATES
+from keras_ganvae.data.sources.handwriting import TEMPLATES
 
 
 @pytest.fixture(scope="module")

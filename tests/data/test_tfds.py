@@ -9,7 +9,8 @@ import time
 import numpy as np
 import pytest
 
-from keras_ganvae.data import available, load, network, tfds_source
+from keras_ganvae.data import available, load, network
+from keras_ganvae.data.sources import tfds as tfds_source
 from keras_ganvae.errors import InputError
 
 REACHABLE = network.reachable

@@ -10,11 +10,13 @@ from keras import ops
 
 from keras_ganvae import data
 from keras_ganvae.errors import InputError
-from keras_ganvae.evaluation import classifier, experiments, protocol
-from keras_ganvae.evaluation.compare import compare
+from keras_ganvae.evaluation import protocol
+from keras_ganvae.evaluation.floor import Reference
 from keras_ganvae.evaluation.measure import evaluate
-from keras_ganvae.evaluation.reference import Reference
-from keras_ganvae.training.run import Run
+from keras_ganvae.metrics import classifier, smoothness
+from keras_ganvae.paper import experiments
+from keras_ganvae.paper.compare import compare
+from keras_ganvae.runs.run import Run
 
 SMALL = ("--samples", "150", "--importance-samples", "3", "--bound-images", "8")
 SETTINGS = protocol.Settings(samples=150, importance_samples=3, bound_images=8, features="digits")
@@ -257,12 +259,12 @@ def test_smoothness(jumps, order):
             side = np.float32([[-1, 0]] * (count // 2) + [[1, 0]] * (count // 2))
             return side + np.float32(0.01)
 
-    found = experiments.smoothness(Steps(jumps), Line, seed=0)
+    found = smoothness.smoothness(Steps(jumps), Line, seed=0)
     assert found.value == pytest.approx(order, abs=1e-3)
 
 
 def test_every_number_has_its_column_in_the_hparams_table():
-    from keras_ganvae.evaluation import metrics
+    from keras_ganvae.metrics import definitions as metrics
     from keras_ganvae.training import tensorboard
 
     assert set(tensorboard.EVALUATED) == set(metrics.SAMPLES)

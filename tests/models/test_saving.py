@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from keras_ganvae import TrainConfig, architectures
-from keras_ganvae.training.run import Run
+from keras_ganvae.runs.run import Run
 
 ROOT = Path(__file__).parents[2]
 CASES = [(arch, preset) for arch in architectures.names() for preset in ("default", "paper")]

@@ -3,9 +3,9 @@ import pytest
 import tensorflow as tf
 from scipy.special import expit
 
-from keras_ganvae import images
 from keras_ganvae.models import latents
-from keras_ganvae.prior import NormalPrior
+from keras_ganvae.plots import images
+from keras_ganvae.priors.mixture import NormalPrior
 from keras_ganvae.training.contrast import LIMITS, fit_contrast
 
 

@@ -4,7 +4,8 @@ import keras_ganvae
 from keras_ganvae import TrainConfig
 from keras_ganvae.data.pipeline import Position
 from keras_ganvae.errors import GateFailed, InputError
-from keras_ganvae.training import job, state
+from keras_ganvae.runs import checkpoints as state
+from keras_ganvae.training import setup as job
 
 SETTINGS = {"dataset": "synthetic", "limit": 64, "epochs": 3, "batch_size": 16}
 STEPS = 4
@@ -112,7 +113,7 @@ def test_a_colour_folder_trains(tmp_path, arch):
 
 
 def test_mnist_trains(tmp_path):
-    from keras_ganvae.data import tfds_source
+    from keras_ganvae.data.sources import tfds as tfds_source
 
     if not any(each.name == "mnist" for each in tfds_source.prepared()):
         pytest.skip("MNIST is not on disk: set TFDS_DATA_DIR to a folder with mnist/3.0.1")

@@ -16,10 +16,10 @@ import pytest
 from keras_ganvae import TrainConfig, architectures
 from keras_ganvae.data.pipeline import Position
 from keras_ganvae.errors import InputError, Interrupted
-from keras_ganvae.training import recipe
-from keras_ganvae.training.lock import locked
-from keras_ganvae.training.run import Run
-from keras_ganvae.training.saver import Saver
+from keras_ganvae.runs.lock import locked
+from keras_ganvae.runs.run import Run
+from keras_ganvae.training import train as recipe
+from keras_ganvae.training.saving import Saver
 
 EPOCHS = 3
 # 100 images in batches of 32: the last batch of an epoch is partial.

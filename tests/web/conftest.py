@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from keras_ganvae.export import card
+from keras_ganvae.bundle import card
 
 PAGE = """<!doctype html>
 <title>app</title>

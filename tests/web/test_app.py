@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_ganvae import drawing
-from keras_ganvae.export import bundle as bundles
-from keras_ganvae.export import card
+from keras_ganvae.bundle import card
+from keras_ganvae.bundle import read as bundles
+from keras_ganvae.plots import latent_space as drawing
 from keras_ganvae.web import site
 from keras_ganvae.web.server import Server
 
@@ -50,7 +50,7 @@ def app_is_built():
 @pytest.fixture(scope="session")
 def colour(train_tiny, tmp_path_factory):
     """The bundle of a tiny VAE of colour images of 32 by 32 pixels."""
-    from keras_ganvae.export import recipe
+    from keras_ganvae.bundle import build as recipe
 
     folder = tmp_path_factory.mktemp("colour")
     rng = np.random.default_rng(0)
@@ -65,7 +65,7 @@ def colour(train_tiny, tmp_path_factory):
 @pytest.fixture(scope="session")
 def lone(train_tiny, run_of, tmp_path_factory):
     """Bundles of one file: `lone-int8` of one latent dimension, `lone-sampler` of float16."""
-    from keras_ganvae.export import recipe
+    from keras_ganvae.bundle import build as recipe
 
     folder = tmp_path_factory.mktemp("lone")
     line = train_tiny("vae", latent_dim=1)
@@ -665,7 +665,7 @@ def test_pictures_are_saved(visit, address, shown, tmp_path):
         """,
         {"ADDRESS": address},
     )
-    from keras_ganvae import images
+    from keras_ganvae.plots import images
 
     expected = bundles.open_source(next(iter(shown.values()))).sample(16, 2, variant="float32")
     grid = images.grid(expected)

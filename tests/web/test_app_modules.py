@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from keras_ganvae import drawing, noise
-from keras_ganvae.prior import MixturePrior, NormalPrior
+from keras_ganvae.plots import latent_space as drawing
+from keras_ganvae.priors import random as noise
+from keras_ganvae.priors.mixture import MixturePrior, NormalPrior
 from keras_ganvae.web import site
 
 UNITS = Path(__file__).parent / "units"

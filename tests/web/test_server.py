@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from keras_ganvae.commands import web
+from keras_ganvae.cli import web
 from keras_ganvae.errors import InputError
 from keras_ganvae.web import server
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from keras_ganvae.bundle import card
 from keras_ganvae.errors import InputError
-from keras_ganvae.export import card
 from keras_ganvae.web import icons, server, site
 
 NAME = "vae-synthetic"

@@ -1,4 +1,4 @@
-// Ways through a latent space, as keras_ganvae/drawing.py takes them.
+// Ways through a latent space, as keras_ganvae/plots/latent_space.py takes them.
 
 export const DRAWS = 5000; // that percentiles are taken of
 const MOST_DECODES = 1024; // for a ranking, so that a slow phone is done in seconds

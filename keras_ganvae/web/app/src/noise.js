@@ -1,4 +1,4 @@
-// Random numbers as a pure function of a 32-bit seed: keras_ganvae/noise.py, number for number.
+// Random numbers as a pure function of a 32-bit seed: keras_ganvae/priors/random.py, number for number.
 
 const GOLDEN = 0x9e3779b1;
 const BITS = 23; // of a word that make a uniform

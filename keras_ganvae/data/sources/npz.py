@@ -1,0 +1,158 @@
+"""`npz:FILE`: arrays that NumPy saved.
+
+Images are under `x_train` or `images`, and may be under `x_test` and `x_validation` (or
+`x_val`); class numbers under `y_train` or `labels`, `y_test`, `y_validation` (or `y_val`).
+"""
+
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from keras_ganvae.data.names import file_name
+from keras_ganvae.data.sources.source import Part, Source, pieces, rows_in
+from keras_ganvae.errors import InputError
+
+_IMAGE_KEYS = {
+    "train": ("x_train", "images"),
+    "validation": ("x_validation", "x_val"),
+    "test": ("x_test",),
+}
+_LABEL_KEYS = {
+    "train": ("y_train", "labels"),
+    "validation": ("y_validation", "y_val"),
+    "test": ("y_test",),
+}
+_MOST_CLASSES = 100_000  # class numbers beyond this are surely not class numbers
+
+
+def open_source(file: str) -> Source:
+    """Reads `file`.
+
+    Images are uint8, or floats in [0, 1]; (N, H, W), (N, H, W, 1) or (N, H, W, 3), of one
+    shape in all splits. Labels are whole numbers from 0, (N,) or (N, 1).
+
+    Raises:
+        InputError: the file is missing or damaged, or an array is not as above.
+    """
+    path = Path(file).expanduser().resolve()
+    arrays = _arrays(path)
+    found = {}
+    for split in _IMAGE_KEYS:
+        key, label_key = (_key(path, arrays, keys[split]) for keys in (_IMAGE_KEYS, _LABEL_KEYS))
+        if key is None:
+            _refuse_lack(path, arrays, split, label_key)
+            continue
+        images, labels = _images(arrays[key], f"{path}: {key!r}"), None
+        if label_key is not None:
+            labels = _labels(arrays[label_key], f"{path}: {label_key!r}", key, len(images))
+        _refuse_other_shape(path, key, images, found)
+        found[split] = images, labels
+    classes = 1 + max(
+        (int(labels.max()) for _, labels in found.values() if labels is not None), default=-1
+    )
+    return Source(
+        name=file_name("npz", path.stem),
+        spec=f"npz:{path}",
+        classes=tuple(map(str, range(classes))) or None,
+        parts={split: _part(*arrays) for split, arrays in found.items()},
+        shuffled=False,
+        shape=lambda: found["train"][0].shape[1:],
+    )
+
+
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    if not path.is_file():
+        raise InputError(f"There is no file {path}; npz: wants a file written by numpy.savez.")
+    try:
+        # Opened here, because NumPy leaves the file open when the archive is damaged.
+        with path.open("rb") as file:
+            archive = np.load(file, allow_pickle=False)
+            if isinstance(archive, np.lib.npyio.NpzFile):
+                return {key: archive[key] for key in archive.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(
+            f"{path} cannot be read as .npz ({reason}); write it again with numpy.savez."
+        ) from error
+    raise InputError(f"{path} is a single array, not .npz; write it with numpy.savez.")
+
+
+def _key(path: Path, arrays, keys) -> str | None:
+    present = [key for key in keys if key in arrays]
+    if len(present) > 1:
+        raise InputError(f"{path} has both {present[0]!r} and {present[1]!r}; keep one of them.")
+    return present[0] if present else None
+
+
+def _refuse_lack(path: Path, arrays, split: str, label_key):
+    """A split without images is an error if the split must be there or has labels."""
+    wanted = " or ".join(_IMAGE_KEYS[split])
+    if split == "train":
+        found = ", ".join(sorted(arrays)) or "nothing"
+        raise InputError(f"{path} has no images under {wanted}; it has {found}.")
+    if label_key is not None:
+        raise InputError(f"{path} has labels under {label_key!r} but no images under {wanted}.")
+
+
+def _refuse_other_shape(path: Path, key: str, images, found):
+    for other, _ in found.values():
+        if images.shape[1:] != other.shape[1:]:
+            raise InputError(
+                f"{path}: the images under {key!r} are {_shape(images.shape[1:])}, but the "
+                f"training images are {_shape(other.shape[1:])}; give all splits one shape."
+            )
+
+
+def _images(array, where: str):
+    if array.ndim == 3:
+        array = array[..., None]
+    if array.ndim != 4 or array.shape[-1] not in (1, 3):
+        raise InputError(
+            f"{where} has shape {_shape(array.shape)}; images must be (N, H, W) or "
+            "(N, H, W, C) with C 1 or 3."
+        )
+    if not array.size:
+        raise InputError(f"{where} has shape {_shape(array.shape)}: no images.")
+    if array.dtype == np.uint8:
+        return array
+    if array.dtype.kind != "f":
+        raise InputError(f"{where} is {array.dtype}; images must be uint8, or floats in [0, 1].")
+    low, high = array.min(), array.max()
+    if not (low >= 0 and high <= 1):  # false for NaN too
+        raise InputError(
+            f"{where} has values from {low:g} to {high:g}; float images must be in [0, 1] "
+            "(divide by 255, or save them as uint8)."
+        )
+    return np.round(array.astype(np.float32, copy=False) * np.float32(255)).astype(np.uint8)
+
+
+def _labels(array, where: str, image_key: str, images: int):
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim != 1 or len(array) != images:
+        raise InputError(
+            f"{where} has shape {_shape(array.shape)}; give one class number for each of the "
+            f"{images} images under {image_key!r}."
+        )
+    if array.dtype.kind not in "iu":
+        raise InputError(f"{where} is {array.dtype}; labels must be whole numbers from 0.")
+    if array.min() < 0 or array.max() >= _MOST_CLASSES:
+        raise InputError(
+            f"{where} has values from {array.min()} to {array.max()}; labels must be class "
+            f"numbers from 0, below {_MOST_CLASSES}."
+        )
+    return array.astype(np.int64)
+
+
+def _shape(shape) -> str:
+    return "x".join(map(str, shape)) or "()"
+
+
+def _part(images, labels) -> Part:
+    def read(indices):
+        for piece in pieces(indices, rows_in(images.shape[1:])):
+            yield images[piece], None if labels is None else labels[piece]
+
+    return Part(len(images), read)

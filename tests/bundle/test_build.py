@@ -1,0 +1,152 @@
+"""`export`, `verify` and `sample` of a bundle, from the command line."""
+
+import errno
+import shutil
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import keras_ganvae
+from keras_ganvae.bundle import build as recipe
+from keras_ganvae.bundle.formats import SAVED_MODEL, VARIANTS
+from keras_ganvae.bundle.read import Bundle
+from keras_ganvae.errors import GateFailed, InputError
+from keras_ganvae.plots import latent_space as drawing
+
+
+@pytest.fixture(scope="module")
+def bundles(run_of, tmp_path_factory):
+    """A bundle of a tiny vae with everything, and a small one of a tiny gan."""
+    folder = tmp_path_factory.mktemp("bundles")
+    return {
+        "vae": recipe.export(run_of("vae"), folder / "vae"),
+        "gan": recipe.export(run_of("gan"), folder / "gan", formats=["float32", "sampler"]),
+    }
+
+
+def test_a_bundle_has_what_was_asked_for(bundles):
+    vae, gan = (Bundle.open(bundles[arch]) for arch in ("vae", "gan"))
+    assert set(vae.variants) == {*VARIANTS, "sampler"}
+    assert set(gan.variants) == {"float32", "sampler"}
+    assert (bundles["vae"] / SAVED_MODEL / "saved_model.pb").exists()
+    assert not (bundles["gan"] / SAVED_MODEL).exists()
+    assert "model_float16.tflite" in (bundles["vae"] / "README.md").read_text()
+    assert not list(bundles["vae"].parent.glob(".part-*"))
+
+
+@pytest.mark.parametrize("arch", ["vae", "gan"])
+def test_a_bundle_draws_what_its_run_draws(bundles, run_of, tmp_path, terminal, arch):
+    drawing.sample(run_of(arch), 5, 3, tmp_path / "run.npz")
+    files = [bundles[arch], bundles[arch] / "sampler.tflite", bundles[arch] / "model.tflite"]
+    for i, source in enumerate(files):
+        out = tmp_path / f"{i}.npz"
+        done = terminal("sample", source, "--count", 5, "--seed", 3, "--out", out)
+        assert done.returncode == 0, done.stderr
+        with np.load(tmp_path / "run.npz") as wanted, np.load(out) as found:
+            apart = np.abs(wanted["samples"].astype(int) - found["samples"])
+        assert apart.max() <= 1
+
+
+def test_tensorflow_is_not_needed_afterwards(bundles, terminal, tmp_path):
+    commands = (
+        ("verify", bundles["gan"]),
+        ("sample", bundles["gan"], "--out", tmp_path / "grid.png"),
+    )
+    for arguments in commands:
+        done = terminal(*arguments, python_options=("-X", "importtime"))
+        assert done.returncode == 0
+        assert "tensorflow" not in done.stderr and "keras.src" not in done.stderr
+
+
+def test_a_sampler_of_half_the_bytes(bundles, run_of, tmp_path):
+    out = recipe.export(
+        run_of("vae"), tmp_path / "small", formats=["sampler"], sampler_weights="float16"
+    )
+    small, whole = (Bundle.open(each).files["sampler.tflite"] for each in (out, bundles["vae"]))
+    assert small["weights"] == "float16" and whole["weights"] == "float32"
+    assert small["bytes"] < 0.6 * whole["bytes"]
+    assert small["tolerance"]["max_error"] == 5e-3 and whole["tolerance"]["max_error"] == 1e-5
+    with pytest.raises(InputError, match="unknown weights 'float8'"):
+        recipe.export(run_of("vae"), tmp_path / "no", sampler_weights="float8")
+
+
+def test_the_plain_prior(run_of, tmp_path):
+    out = recipe.export(run_of("vae"), tmp_path / "plain", formats=["float32"], prior="normal")
+    assert Bundle.open(out).prior().name == "normal"
+
+
+def test_from_python(run_of, tmp_path):
+    out = keras_ganvae.export_run(run_of("gan"), tmp_path / "gan", formats=["float16"])
+    assert set(Bundle.open(out).variants) == {"float16"}
+
+
+def test_a_bundle_is_replaced_only_when_asked(bundles, run_of, tmp_path):
+    out = shutil.copytree(bundles["gan"], tmp_path / "gan")
+    with pytest.raises(InputError, match="already holds a bundle; --overwrite replaces it"):
+        recipe.export(run_of("gan"), out)
+    recipe.export(run_of("gan"), out, formats=["float32"], overwrite=True)
+    assert set(Bundle.open(out).variants) == {"float32"}
+
+
+def test_other_things_in_a_bundle_s_folder_are_not_lost(bundles, run_of, tmp_path):
+    out = shutil.copytree(bundles["gan"], tmp_path / "assets")
+    (out / "icon.png").touch()
+    with pytest.raises(InputError, match="has icon.png, which is not of its bundle"):
+        recipe.export(run_of("gan"), out, formats=["float32"], overwrite=True)
+    assert (out / "icon.png").exists()
+
+
+def test_a_full_disk_says_so(run_of, tmp_path, monkeypatch):
+    def full(*arguments, **options):
+        raise tf.errors.InternalError(None, None, "/out/variables; No space left on device")
+
+    monkeypatch.setattr(tf.saved_model, "save", full)
+    with pytest.raises(OSError, match="can't write the SavedModel") as caught:
+        recipe.export(run_of("gan"), tmp_path / "new", formats=["float32"])
+    assert caught.value.errno == errno.ENOSPC
+    assert not list(tmp_path.iterdir())
+
+
+def test_nothing_is_left_of_an_export_that_fails(run_of, tmp_path, monkeypatch):
+    def fail(folder):
+        raise GateFailed("the images are not the model's")
+
+    monkeypatch.setattr(recipe, "verify", fail)
+    with pytest.raises(GateFailed, match="not the model's"):
+        recipe.export(run_of("gan"), tmp_path / "new", formats=["float32"])
+    assert not list(tmp_path.iterdir())
+
+
+def test_bad_input(run_of, tmp_path, command, bundles):
+    run = run_of("gan").path
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "app.kt").touch()
+    for arguments, code, message in (
+        (("export", run, "--out", tmp_path / "full"), 2, "is not empty and no bundle"),
+        (
+            ("export", run, "--out", tmp_path / "b", "--formats", "float61"),
+            2,
+            "unknown format 'float61'; did you mean 'float16'?",
+        ),
+        (
+            ("export", run, "--out", tmp_path / "b", "--formats", "saved_model"),
+            2,
+            "--formats needs one of",
+        ),
+        (("export", tmp_path, "--out", tmp_path / "b"), 2, "is not a run folder"),
+        (("verify", tmp_path / "none"), 2, "none"),
+        (("sample", tmp_path / "none.tflite", "--out", tmp_path / "a.png"), 2, "none.tflite"),
+    ):
+        found, out, err = command(*arguments)
+        assert (found, out) == (code, "") and message in err and len(err.splitlines()) == 1
+    assert not (tmp_path / "b").exists() and (tmp_path / "full" / "app.kt").exists()
+
+
+def test_an_altered_file_fails_verify(bundles, tmp_path, command):
+    bundle = shutil.copytree(bundles["gan"], tmp_path / "gan")
+    content = bytearray((bundle / "model.tflite").read_bytes())
+    content[-100] ^= 1
+    (bundle / "model.tflite").write_bytes(content)
+    code, _, err = command("verify", bundle)
+    assert code == 1 and "model.tflite" in err and len(err.splitlines()) == 1

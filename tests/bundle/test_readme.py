@@ -1,0 +1,170 @@
+"""The README of a bundle: complete, readable, and of this model."""
+
+import dataclasses
+import re
+
+import pytest
+
+from keras_ganvae.bundle import card as cards
+from keras_ganvae.bundle import readme
+
+KINDS = {
+    "vae with a mixture": {"prior": (3, 5), "variational": True, "image_shape": (28, 28, 1)},
+    "colour gan": {"prior": None, "variational": False, "image_shape": (10, 14, 3)},
+}
+
+
+@pytest.fixture(scope="module", params=KINDS.values(), ids=KINDS.keys())
+def card(request, make_facts, mixture):
+    prior = request.param["prior"] and mixture(*request.param["prior"])
+    return cards.build(make_facts(**request.param | {"prior": prior}))
+
+
+@pytest.fixture(scope="module")
+def text(card):
+    return readme.render(card)
+
+
+def without(card, *names):
+    """The card of a bundle that was exported without some files."""
+    files = {name: entry for name, entry in card["files"].items() if name not in names}
+    signatures = {
+        name: each | {"files": [file for file in each["files"] if file in files]}
+        for name, each in card["signatures"].items()
+    }
+    kept = {name: each for name, each in signatures.items() if each["files"]}
+    return cards.validate(card | {"files": files, "signatures": kept})
+
+
+def test_nothing_of_the_templates_is_left(text):
+    assert not re.findall(r"@(?:if|else|end)?[ a-z_0-9]*@", text)
+
+
+def test_every_file_and_signature_is_named(card, text):
+    for name in [*cards.MODELS, *card["signatures"]]:
+        assert f"| `{name}`" in text
+
+
+def test_text_keeps_to_80_columns_and_code_to_100(text):
+    parts = text.split("```")
+    prose, code = "".join(parts[::2]).splitlines(), "".join(parts[1::2]).splitlines()
+    assert max(len(line) for line in prose if not line.startswith("|")) <= 82
+    assert max(map(len, code)) <= 100
+
+
+def test_markdown_is_closed_and_its_details_too(text):
+    assert text.count("```") % 2 == 0
+    assert text.count("<details>\n<summary>") == text.count("\n</details>") == 6
+    assert "\n\n\n" not in re.sub(r"```.*?```", "code", text, flags=re.DOTALL)
+
+
+def test_each_integration_names_the_version_it_was_written_for(text):
+    sections = re.findall(r"<summary>(.*?)</summary>\n\n(.*)", text)
+    assert len(sections) == len(readme.INTEGRATIONS)
+    for heading, first in sections:
+        assert re.match(r"Written for .*\d+\.\d+\.\d+", first), heading
+
+
+def test_the_latent_is_described(card, text):
+    mixture = card["latent"]["distribution"] == "mixture"
+    assert ("mixture of 3 Gaussians" in text) == mixture
+    assert ("5 independent" in text or "3 independent" in text) == (not mixture)
+    assert ("model_card.json` to `assets/`" in text) == mixture
+
+
+def test_grey_and_colour_take_different_code(card, text):
+    colour = card["image"]["shape"][2] == 3
+    for code in ("level(3 * it + 1)", "CGColorSpaceCreateDeviceRGB", "pixels[3 * i + c]"):
+        assert (code in text) == colour
+    for code in ("level(it)", "CGColorSpaceCreateDeviceGray", "255 * pixels[i]"):
+        assert (code in text) != colour
+
+
+def test_without_the_sampler_what_needs_it_is_left_out(card):
+    text = readme.render(without(card, "sampler.tflite"))
+    assert "<summary>Flutter" in text
+    assert "<summary>React Native" in text
+    assert text.count("<details>") == 2
+    assert "exported without" in text
+
+
+def test_without_golden_numbers_and_picture_they_are_not_promised(card):
+    text = readme.render(without(card, "golden.npz", "samples.png"))
+    assert "golden.npz" not in text
+    assert "samples.png" not in text
+
+
+def test_delegates_say_why_not(make_facts):
+    text = readme.render(cards.build(make_facts()))
+    assert re.search(r"\| `model.tflite` +\| whole graph \| whole graph \| note 1 +\|", text)
+    assert "\n1. TRANSPOSE_CONV is left to the CPU.\n" in text
+
+
+def test_metrics_are_shown_when_there_are_some(make_facts):
+    facts = make_facts()
+    assert "## Measured" not in readme.render(cards.build(facts))
+    measured = {
+        "real images": {"frechet": 0.66612},
+        "float32": {"coverage": None, "frechet": 9.04, "p50_ms": 0.0412, "other": 3},
+        "int8": {"frechet": 11.0, "note": "its Fréchet distance is 1.22 times float32's"},
+        "protocol": "10,000 samples",
+    }
+    text = readme.render(cards.build(dataclasses.replace(facts, metrics=measured)))
+    part = text.partition("## Measured\n\n")[2].partition("\n## ")[0]
+    assert [re.sub(" +", " ", line) for line in part.splitlines() if line.startswith("| ")] == [
+        "| Images of | Fréchet | Coverage | ms an image | other |",
+        "| ----------- | ------: | -------: | ----------: | ----: |",
+        "| real images | 0.666 | - | - | - |",
+        "| float32 | 9.04 | - | 0.0412 | 3 |",
+        "| int8 | 11 | - | - | - |",
+    ]
+    assert "smaller is better" in part
+    assert "- int8: its Fréchet distance is 1.22 times float32's\n- protocol: 10,000" in part
+
+
+def test_metrics_of_speed_alone_are_a_table_without_images(make_facts):
+    measured = {"float32": {"p50_ms": 0.0412}}
+    text = readme.render(cards.build(dataclasses.replace(make_facts(), metrics=measured)))
+    part = text.partition("## Measured\n\n")[2].partition("\n## ")[0]
+    assert "ms an image" in part and "Fréchet" not in part
+
+
+def test_numbers_of_the_card_are_in_the_text(make_facts):
+    text = readme.render(cards.build(make_facts()))
+    assert re.search(r"`model.tflite` +\| 227 \| float32 \| +3.1e-07 \|", text)
+    assert "difference.max() <= 0.005" in text
+    assert "Last epoch: loss 95.2." in text
+    assert "56,000 parameters (its encoder 512,000 more)" in text
+
+
+def test_conditions_nest():
+    text = "a\n@if x@\nb\n@if y@\nc @v@\n@else@\nd\n@end@\n@else@\ne\n@end@\nf\n"
+    for x, y, expected in (
+        (True, True, "a\nb\nc 1\nf\n"),
+        (True, False, "a\nb\nd\nf\n"),
+        (False, True, "a\ne\nf\n"),
+    ):
+        assert readme.fill(text, {"v": 1}, {"x": x, "y": y}) == expected
+
+
+def test_a_name_that_is_not_known_is_an_error():
+    with pytest.raises(KeyError, match="other"):
+        readme.fill("@other@", {}, {})
+
+
+def test_code_is_not_reflowed():
+    code = "```\none\ntwo\n```"
+    assert readme.reflowed(f"# A\n\na\nb\n\n{code}\n\n- c\n- d\n") == (
+        f"# A\n\na b\n\n{code}\n\n- c\n- d\n"
+    )
+
+
+def test_a_value_with_template_marks_stays_as_it_is(make_facts):
+    facts = dataclasses.replace(make_facts(), command="keras-ganvae export --out @name@")
+    assert "export --out @name@" in readme.render(cards.build(facts))
+
+
+def test_write(make_facts, tmp_path):
+    card = cards.build(make_facts())
+    readme.write(tmp_path / cards.README, card)
+    assert (tmp_path / cards.README).read_text() == readme.render(card)

@@ -1,0 +1,359 @@
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_ganvae import architectures
+
+COMMANDS = [
+    "train",
+    "sample",
+    "reconstruct",
+    "interpolate",
+    "traverse",
+    "manifold",
+    "animate",
+    "evaluate",
+    "compare",
+    "export",
+    "verify",
+    "benchmark",
+    "demo",
+    "web",
+    "datasets",
+    "doctor",
+]
+SMALL = [
+    "--dataset",
+    "synthetic",
+    "--limit",
+    "64",
+    "--epochs",
+    "1",
+    "--batch-size",
+    "32",
+    "--latent-dim",
+    "4",
+]
+
+
+def _is_one_line(stderr):
+    return stderr.startswith("keras-ganvae: ") and stderr.count("\n") == 1
+
+
+# As a person runs it: without TensorFlow.
+
+
+@pytest.mark.parametrize("arguments", [[], *([name] for name in COMMANDS)], ids=" ".join)
+def test_help_imports_no_tensorflow(terminal, arguments):
+    done = terminal(*arguments, "--help", python_options=("-X", "importtime"))
+    assert done.returncode == 0
+    assert "usage: keras-ganvae" in done.stdout and "--help" in done.stdout
+    for heavy in ("tensorflow", "keras", "matplotlib", "sklearn"):
+        assert not any(
+            line.rsplit("|", 1)[-1].strip() == heavy for line in done.stderr.splitlines()
+        ), heavy
+
+
+def test_help_lists_every_command(command, capsys):
+    from keras_ganvae.cli import main as cli
+
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["--help"])
+    assert stopped.value.code == 0
+    out = capsys.readouterr().out
+    assert all(f"    {name}" in out for name in COMMANDS)
+
+
+BAD = {
+    "no command": ("", "COMMAND"),
+    "unknown command": ("trian --arch vae", "unknown command 'trian'; did you mean train?"),
+    "no arch": ("train", "--arch must be given: cvae, dcgan, gan, vae"),
+    "unknown arch": ("train --arch cave", "unknown architecture 'cave'; did you mean 'cvae'?"),
+    "unknown option": ("train --arch vae --epoch 3", "'--epoch'; did you mean --epochs?"),
+    "stray word": ("train --arch vae now", "unknown argument 'now'"),
+    "value missing": ("train --arch", "--arch: expected one argument"),
+    "epochs 0": ("train --arch vae --epochs 0", "epochs must be at least 1, not 0"),
+    "epochs a word": ("train --arch vae --epochs many", "invalid int value: 'many'"),
+    "batch -1": ("train --arch vae --batch-size -1", "batch_size must be at least 1, not -1"),
+    "latent 0": ("train --arch vae --latent-dim 0", "latent_dim must be at least 1"),
+    "rate nan": ("train --arch vae --learning-rate nan", "learning_rate must be finite"),
+    "rate 0": ("train --arch vae --learning-rate 0", "learning_rate must be greater than 0"),
+    "seed -1": ("train --arch vae --seed -1", "seed must be at least 0, not -1"),
+    "choice": ("train --arch vae --binarize round", "unknown binarize 'round'"),
+    "preset": ("train --arch vae --preset papr", "did you mean 'paper'?"),
+    "jit": ("train --arch vae --jit maybe", "unknown jit 'maybe'; known: auto, on, off"),
+    "set key": ("train --arch vae --set epoch=3", "unknown setting 'epoch'; did you mean 'epochs'"),
+    "set form": ("train --arch vae --set epochs", "--set takes KEY=VALUE, not 'epochs'"),
+    "config missing": ("train --arch vae --config {tmp}/no.toml", "can't read config file"),
+    "config key": ("train --arch vae --config {tmp}/bad.toml", "'epoch'; did you mean 'epochs'"),
+    "config form": ("train --arch vae --config {tmp}/broken.toml", "is not TOML"),
+    "out a run": ("train --arch vae --out {tmp}/run", "already holds a run; --overwrite"),
+    "out not a run": ("train --arch vae --out {tmp}/full", "not empty and not a run"),
+    "out a file": ("train --arch vae --out {tmp}/bad.toml", "is a file"),
+    "out in a file": ("train --arch vae --out {tmp}/bad.toml/run", "can't write to --out"),
+    "no run": ("sample {tmp}/none --out {tmp}/a.png", "no run folder at"),
+    "not a run": ("reconstruct {tmp}/full --out {tmp}/a.png", "it has no config.json"),
+    "damaged run": ("animate {tmp}/run --out {tmp}/a.gif", "config.json is damaged"),
+    "no out": ("sample {tmp}/run", "--out"),
+    "count 0": ("sample {tmp}/run --count 0 --out {tmp}/a.png", "--count must be at least 1"),
+    "count -3": ("sample {tmp}/run --count -3 --out {tmp}/a.png", "--count must be at least 1"),
+    "count a word": ("sample {tmp}/run --count ten --out {tmp}/a.png", "invalid int value"),
+    "sample seed": ("sample {tmp}/run --seed -1 --out {tmp}/a.png", "--seed must be from 0"),
+    "walk seed": ("interpolate {tmp}/run --seed -1 --out {tmp}/a.png", "--seed must be from 0"),
+    "prior": ("sample {tmp}/run --prior uniform --out {tmp}/a.png", "invalid choice: 'uniform'"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_line_and_leaves_nothing(terminal, tmp_path, case):
+    for folder, name in (("run", "config.json"), ("full", "thesis.txt")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / name).write_text("precious")
+    (tmp_path / "bad.toml").write_text("epoch = 3\n")
+    (tmp_path / "broken.toml").write_text("epochs: 3\n")
+    before = {path: path.is_file() and path.read_bytes() for path in tmp_path.rglob("*")}
+    arguments, message = BAD[case]
+    done = terminal(*arguments.format(tmp=tmp_path).split())
+    assert (done.returncode, done.stdout) == (2, "")
+    assert message in done.stderr
+    assert _is_one_line(done.stderr), done.stderr
+    after = {path: path.is_file() and path.read_bytes() for path in tmp_path.rglob("*")}
+    assert after == before
+
+
+def test_debug_shows_the_traceback(terminal):
+    done = terminal("train", "--arch", "vae", "--epochs", "0", "--debug")
+    assert done.returncode != 0 and "Traceback" in done.stderr
+
+
+# As a person runs it: the real thing.
+
+
+@pytest.fixture(scope="module")
+def trained(terminal, tmp_path_factory):
+    """A run trained in its own process, and what that process said."""
+    path = tmp_path_factory.mktemp("terminal") / "run"
+    return path, terminal("train", "--arch", "vae", *SMALL, "--out", path)
+
+
+def test_train_prints_results_on_stdout_and_logs_on_stderr(trained):
+    path, done = trained
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[-1] == f"run {path}"
+    assert {line.split()[0] for line in lines} >= {"epoch", "loss", "kl", "val_loss", "run"}
+    assert "epoch 1/1" in done.stderr and "synthetic" in done.stderr
+    for chatter in ("oneDNN", "cuda", "absl", "Traceback", "Warning"):
+        assert chatter not in done.stderr
+
+
+def test_sample_in_another_process_is_the_same_bytes(trained, terminal, command, tmp_path):
+    path, _ = trained
+    outs = [tmp_path / f"{i}.png" for i in range(2)]
+    done = terminal("sample", path, "--count", 9, "--seed", 2, "--out", outs[0])
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == str(outs[0])
+    assert "9 samples of vae on synthetic, prior: mixture of" in done.stdout
+    assert done.stderr == ""
+    assert command("sample", path, "--count", 9, "--seed", 2, "--out", outs[1])[0] == 0
+    assert outs[0].read_bytes() == outs[1].read_bytes()
+
+
+def test_a_batch_larger_than_the_data(terminal, tmp_path):
+    arguments = ["--arch", "gan", "--dataset", "synthetic", "--limit", 64, "--batch-size", 65]
+    done = terminal("train", *arguments, "--out", tmp_path / "run")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "batch_size 65 is larger than the 64 training images" in done.stderr
+    assert "Traceback" not in done.stderr and not (tmp_path / "run").exists()
+
+
+# The rest in this process.
+
+
+@pytest.mark.parametrize("arch", architectures.names())
+def test_every_picture_command_draws(command, run_of, tmp_path, arch):
+    run = run_of(arch)
+    commands = ["sample", "interpolate", "traverse", "manifold"]
+    commands += ["reconstruct"] if run.is_variational else []
+    for name in commands:
+        out = tmp_path / f"{name}.png"
+        code, said, logs = command(name, run.path, "--out", out)
+        assert code == 0, logs
+        assert said.splitlines()[-1] == str(out) and arch in said
+        with Image.open(out) as image:
+            assert np.ptp(np.asarray(image)) > 50
+    code, said, _ = command("animate", run.path, "--out", tmp_path / "a.gif")
+    assert code == 0 and "fixed noise" in said
+    with Image.open(tmp_path / "a.gif") as gif:
+        assert gif.n_frames == 2
+
+
+@pytest.mark.parametrize(
+    ("prior", "expected"), [("normal", "prior N(0, I)"), ("mixture", "prior: mixture of")]
+)
+def test_the_prior_can_be_chosen(command, run_of, tmp_path, prior, expected):
+    out = tmp_path / "a.npz"
+    code, said, _ = command("sample", run_of("cvae").path, "--prior", prior, "--out", out)
+    assert code == 0 and expected in said
+    with np.load(out) as arrays:
+        assert expected in str(arrays["description"]) and len(arrays["samples"]) == 64
+
+
+@pytest.mark.parametrize(
+    ("arch", "arguments", "message"),
+    [
+        ("gan", "reconstruct --out {tmp}/a.png", "holds a gan, which can't reconstruct"),
+        ("dcgan", "sample --prior mixture --out {tmp}/a.png", "whose prior is N(0, I)"),
+        ("vae", "sample --out {tmp}/a.jpg", "must be .png (one grid)"),
+        ("vae", "manifold --out {tmp}/a.jpg", "must be a .png file"),
+        ("vae", "animate --out {tmp}/a.png", "must be a .gif file"),
+        ("vae", "sample --out {tmp}/full/", "is not empty"),
+    ],
+)
+def test_what_a_run_can_not_do(command, run_of, tmp_path, arch, arguments, message):
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.txt").write_text("precious")
+    name, *options = arguments.format(tmp=tmp_path).split()
+    code, out, err = command(name, run_of(arch).path, *options)
+    assert (code, out) == (2, "") and message in err and _is_one_line(err)
+    assert [path.name for path in tmp_path.iterdir()] == ["full"]
+
+
+@pytest.mark.parametrize("name", ["model.keras", "prior.npz", "config.json"])
+@pytest.mark.parametrize("damage", ["missing", "truncated"])
+def test_runs_that_are_incomplete_or_damaged(command, run_of, tmp_path, name, damage):
+    path = shutil.copytree(run_of("vae").path, tmp_path / "run")
+    if damage == "missing":
+        (path / name).unlink()
+    else:
+        (path / name).write_bytes((path / name).read_bytes()[:150])
+    for asked in ("sample", "reconstruct", "manifold"):
+        code, out, err = command(asked, path, "--out", tmp_path / "a.png")
+        assert (code, out) == (2, "") and _is_one_line(err)
+        assert str(path) in err and (name in err or "not a run" in err)
+    assert not (tmp_path / "a.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--dataset", "syntetic"], "did you mean synthetic"),
+        (["--dataset", "folder:/nowhere/at/all"], "/nowhere/at/all"),
+        (["--dataset", "npz:/nowhere.npz"], "/nowhere.npz"),
+        (["--image-size", "30"], "multiples of 4, not 30x30"),
+        (["--generator-loss", "saturating"], "generator_loss is a setting of adversarial models"),
+        (["--no-dropout"], "dropout is a setting of adversarial models"),
+    ],
+)
+def test_what_can_not_be_trained(command, tmp_path, arguments, message):
+    out = tmp_path / "run"
+    code, said, err = command("train", "--arch", "cvae", *SMALL, *arguments, "--out", out)
+    assert (code, said) == (2, "") and message in err
+    assert "Traceback" not in err and err.splitlines()[-1].startswith("keras-ganvae: ")
+    assert not out.exists()
+
+
+def test_settings_overrule_one_another(command, tmp_path):
+    """File, then --set, then flags; nothing is written by a dry run."""
+    (tmp_path / "a.toml").write_text(
+        'arch = "vae"\ndataset = "synthetic"\nlimit = 64\nepochs = 5\nbatch_size = 16\nseed = 3\n'
+    )
+    arguments = ["--set", "epochs=6", "--set", "batch_size=8", "--batch-size", 32]
+    code, out, _ = command(
+        "train", "--config", tmp_path / "a.toml", *arguments, "--dry-run", "--json"
+    )
+    assert code == 0
+    plan = json.loads(out)
+    found = {name: plan["settings"][name] for name in ("arch", "seed", "epochs", "batch_size")}
+    assert found == {"arch": "vae", "seed": 3, "epochs": 6, "batch_size": 32}
+    assert (plan["data"]["train"], plan["cost"]["steps"]) == (64, 12)
+    assert set(plan["networks"]) == {"encoder", "decoder"}
+    assert [path.name for path in tmp_path.iterdir()] == ["a.toml"]
+
+
+def test_a_dry_run_leaves_a_finished_run_alone(command, run_of):
+    path = run_of("gan").path
+    before = sorted(path.rglob("*"))
+    code, out, _ = command("train", "--arch", "gan", *SMALL, "--dry-run", "--out", path)
+    assert code == 0 and "multiply-adds per image" in out
+    assert sorted(path.rglob("*")) == before
+
+
+def test_train_as_json(command, tmp_path):
+    code, out, _ = command(
+        "train", "--arch", "gan", *SMALL, "--no-dropout", "--out", tmp_path / "run", "--json"
+    )
+    assert code == 0
+    result = json.loads(out)
+    assert result["run"] == str(tmp_path / "run") and result["final"]["epoch"] == 1
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["config"]["dropout"] is False
+
+
+def test_a_diverging_run_exits_with_one(command, tmp_path):
+    arguments = ["--optimizer", "sgd", "--learning-rate", "1e30", "--set", "schedule=constant"]
+    code, out, err = command(
+        "train", "--arch", "vae", *SMALL, *arguments, "--out", tmp_path / "run"
+    )
+    assert (code, out) == (1, "")
+    assert "epoch 1, step" in err and "Traceback" not in err
+
+
+def test_data_sets_are_listed(command, tmp_path, monkeypatch):
+    from keras_ganvae.data import network
+
+    monkeypatch.setattr(network, "reachable", lambda *_: False)
+    code, out, _ = command("datasets", "--data-dir", tmp_path, "--json")
+    listed = {each["spec"]: each for each in json.loads(out)}
+    assert code == 0 and listed["synthetic"]["on_disk"] and not listed["mnist"]["on_disk"]
+    code, out, _ = command("datasets", "--data-dir", tmp_path)
+    assert code == 0 and "synthetic" in out and len(out.splitlines()) == len(listed)
+
+
+def test_the_doctor_reports(command, monkeypatch):
+    from keras_ganvae.data import network
+
+    monkeypatch.setattr(network, "reachable", lambda *_: False)
+    code, out, _ = command("doctor", "--json")
+    report = json.loads(out)
+    assert code == 0 and report["missing"] == "nothing"
+    assert {"version tensorflow", "version keras", "GPU devices", "cores"} <= set(report)
+    code, out, _ = command("doctor")
+    assert code == 0 and len(out.splitlines()) == len(report)
+
+
+@pytest.mark.parametrize(
+    ("option", "name"),
+    [
+        (["--latent-dim", "3"], "--latent-dim"),
+        (["--dataset", "mnist"], "--dataset"),
+        (["--set", "beta=2"], "--set"),
+        (["--out", "elsewhere"], "--out"),
+    ],
+)
+def test_a_resumed_run_keeps_its_own_settings(command, run_of, option, name):
+    code, _, err = command("train", "--resume", run_of("vae").path, *option)
+    assert code == 2
+    assert err.count("\n") == 1
+    assert f"it can't take {name}" in err
+
+
+def test_resuming_a_finished_run_says_so(command, run_of, caplog):
+    run = run_of("vae")
+    with caplog.at_level("INFO", "keras_ganvae"):
+        code, out, _ = command("train", "--resume", run.path)
+    assert code == 0
+    assert out.splitlines()[-1] == f"run {run.path}"
+    assert "is finished at 2 epochs" in caplog.text
+
+
+def test_a_missing_package_is_named():
+    """As of `benchmark`, where only what `verify` needs is installed."""
+    from keras_ganvae.cli.main import explain
+
+    with pytest.raises(ModuleNotFoundError) as failure:
+        import no_such_package  # noqa: F401
+    message = "this command needs the Python package no_such_package, which is not installed"
+    assert explain(failure.value) == (message, 2)

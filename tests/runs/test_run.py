@@ -1,0 +1,362 @@
+"""What a finished run holds, file by file."""
+
+import csv
+import json
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_ganvae import TrainConfig, architectures, data, load_run
+from keras_ganvae.errors import InputError
+from keras_ganvae.runs.run import check_free
+
+ARCHITECTURES = architectures.names()
+ADVERSARIAL = [
+    "generator_loss",
+    "discriminator_loss",
+    "real_accuracy",
+    "fake_accuracy",
+    "accuracy",
+]
+VARIATIONAL = ["loss", "reconstruction", "kl"]
+
+
+def _logged(arch):
+    return VARIATIONAL if architectures.load(arch).KIND == "variational" else ADVERSARIAL
+
+
+@pytest.fixture(scope="module")
+def events(run_of):
+    """`events(arch, writer)`: what TensorBoard reads of one of a run's writers."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    def read(arch, writer=""):
+        return EventAccumulator(str(run_of(arch).tensorboard / writer)).Reload()
+
+    return read
+
+
+def _plugin_tags(accumulator):
+    """{plugin: [tags]}."""
+    found = {}
+    for tag in accumulator.Tags()["tensors"]:
+        plugin = accumulator.SummaryMetadata(tag).plugin_data.plugin_name
+        found.setdefault(plugin, []).append(tag)
+    return found
+
+
+def _series(accumulator, tag):
+    """[(step, value)]."""
+    from tensorboard.util.tensor_util import make_ndarray
+
+    return [(e.step, float(make_ndarray(e.tensor_proto))) for e in accumulator.Tensors(tag)]
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_every_file_is_there_and_no_litter(run_of, arch):
+    run = run_of(arch)
+    found = {p.relative_to(run.path).as_posix() for p in run.path.rglob("*") if p.is_file()}
+    figures = {"samples-00001.png", "samples-00002.png", "loss.png", "training.gif"}
+    figures |= {"reconstructions.png"} if run.is_variational else {"accuracy.png"}
+    expected = {"config.json", "history.csv", "model.keras"}
+    expected |= {"prior.npz"} if run.is_variational else set()
+    expected |= {f"figures/{name}" for name in figures}
+    others = found - expected
+    assert expected <= found
+    assert all(each.split("/")[0] in ("checkpoint", "tensorboard") for each in others), others
+    assert not any(part.startswith(".") for each in found for part in each.split("/"))
+    assert {p.name for p in run.path.iterdir()} == {
+        "checkpoint",
+        "figures",
+        "tensorboard",
+    } | {name for name in expected if "/" not in name}
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_the_config_is_enough_to_repeat_the_run(run_of, arch):
+    run = run_of(arch)
+    record = json.loads((run.path / "config.json").read_text())
+    assert record["arch"] == arch and record["config"]["seed"] == 0
+    assert {"python", "tensorflow", "keras", "numpy"} <= set(record["versions"])
+    assert record["dataset"] | {"fingerprint": None} == {
+        "name": "synthetic",
+        "fingerprint": None,
+        "image_shape": [28, 28, 1],
+        "train": 200,
+        "validation": 200,
+        "test": 200,
+    }
+    again = TrainConfig.from_dict(record["config"])
+    assert again == run.config == architectures.resolve(again)
+    dataset = data.load(again.dataset, limit=again.limit, validation_size=again.validation_size)
+    assert dataset.fingerprint == record["dataset"]["fingerprint"]
+    assert run.dataset().fingerprint == dataset.fingerprint
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_the_history_has_a_row_for_each_epoch(run_of, arch):
+    run = run_of(arch)
+    with open(run.path / "history.csv", newline="") as file:
+        header, *rows = csv.reader(file)
+    assert header[:3] == ["epoch", "seconds", "images_per_second"]
+    logged = _logged(arch)
+    assert set(header[3:]) == {*logged, *(f"val_{name}" for name in logged)}
+    assert [row[0] for row in rows] == ["1", "2"]
+    for row in run.history():
+        assert row["seconds"] > 0 and row["images_per_second"] > 0
+        assert np.isfinite(list(row.values())).all()
+        for prefix in ("", "val_"):
+            if run.is_variational:
+                parts = row[f"{prefix}reconstruction"] + row[f"{prefix}kl"]
+                assert row[f"{prefix}loss"] == pytest.approx(parts, rel=1e-5)
+            else:
+                real, fake, both = (row[prefix + name] for name in ADVERSARIAL[2:])
+                assert both == pytest.approx((real + fake) / 2, abs=1e-6)
+                assert 0 <= real <= 1 and 0 <= fake <= 1
+                # Shares of 200 images, if each batch was weighed by its images.
+                assert real * 200 == pytest.approx(round(real * 200), abs=1e-3)
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_every_figure_decodes(run_of, arch):
+    pictures = sorted(run_of(arch).figures.glob("*.*"))
+    assert len(pictures) >= 5
+    for path in pictures:
+        with Image.open(path) as image:
+            image.load()
+            assert min(image.size) > 100 and np.ptp(np.asarray(image)) > 50
+            frames = getattr(image, "n_frames", 1)
+        assert frames == (2 if path.suffix == ".gif" else 1)
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_the_fixed_noise_grid_changes_with_training(run_of, arch):
+    first, last = (run_of(arch).figures / f"samples-0000{epoch}.png" for epoch in (1, 2))
+    assert first.read_bytes() != last.read_bytes()
+
+
+@pytest.mark.parametrize("arch", ["cvae", "vae"])
+def test_a_vae_has_a_mixture_prior_of_its_latents(run_of, arch):
+    run = run_of(arch)
+    mixture = run.prior("mixture")
+    assert mixture.latent_dim == run.config.latent_dim and mixture.components >= 1
+    assert mixture.weights.sum() == pytest.approx(1, abs=1e-5)
+    assert set(mixture.held_out) == {"mixture", "normal"}
+    assert run.prior("normal").name == "normal"
+    assert run.prior().name == run.config.sampling_prior == "mixture"
+
+
+@pytest.mark.parametrize("arch", ["gan", "dcgan"])
+def test_a_gan_has_the_normal_prior_alone(run_of, arch):
+    run = run_of(arch)
+    assert run.prior().name == "normal"
+    with pytest.raises(InputError, match=f"holds a {arch}, whose prior is N"):
+        run.prior("mixture")
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_tensorboard_shows_every_logged_value(run_of, events, arch):
+    rows = run_of(arch).history()
+    train, validation = events(arch, "train"), events(arch, "validation")
+    for name in (*_logged(arch), "images_per_second"):
+        expected = [(row["epoch"], pytest.approx(row[name], rel=1e-5)) for row in rows]
+        assert _series(train, name) == expected
+    for name in _logged(arch):
+        expected = [(row["epoch"], pytest.approx(row[f"val_{name}"], rel=1e-5)) for row in rows]
+        assert _series(validation, name) == expected
+    rates = [tag for tag in _plugin_tags(train)["scalars"] if "learning_rate" in tag]
+    assert rates and all(value > 0 for _, value in _series(train, rates[0]))
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_tensorboard_has_pictures_and_weights(run_of, events, arch):
+    run, train = run_of(arch), events(arch, "train")
+    tags = _plugin_tags(train)
+    pictures = " | ".join(tags["images"])
+    assert "fixed" in pictures and "fresh" in pictures
+    assert ("reconstruction" in pictures) == run.is_variational
+    for tag in tags["images"]:
+        assert [event.step for event in train.Tensors(tag)] == [1, 2]
+        png = train.Tensors(tag)[0].tensor_proto.string_val[2]
+        assert png.startswith(b"\x89PNG")
+    weights = [weight.path for weight in run.model().trainable_variables]
+    assert len(tags["histograms"]) >= len(weights) > 0
+
+
+@pytest.mark.parametrize("arch", ["cvae", "vae"])
+def test_tensorboard_has_the_kl_of_each_dimension(run_of, events, arch):
+    run, validation = run_of(arch), events(arch, "validation")
+    kl = [tag for tag in validation.Tags()["tensors"] if re.search(r"kl_of_dimension/", tag)]
+    assert len(kl) == run.config.latent_dim
+    values = [_series(validation, tag)[-1] for tag in kl]
+    assert all(step == 2 and value >= 0 for step, value in values)
+    # Both are means over validation images, of fresh draws.
+    total = sum(value for _, value in values)
+    assert total == pytest.approx(run.history()[-1]["val_kl"], rel=0.05)
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_tensorboard_has_the_hyperparameters(run_of, events, arch):
+    from tensorboard.plugins.hparams import plugin_data_pb2
+
+    summaries = events(arch).summary_metadata
+    found = {}
+    for tag, metadata in summaries.items():
+        if metadata.plugin_data.plugin_name == "hparams":
+            content = metadata.plugin_data.content
+            found[tag] = plugin_data_pb2.HParamsPluginData.FromString(content)
+    kinds = {value.WhichOneof("data") for value in found.values()}
+    assert {"experiment", "session_start_info"} <= kinds
+    [start] = [v.session_start_info for v in found.values() if v.HasField("session_start_info")]
+    settings = dict(start.hparams.items())
+    assert settings["arch"].string_value == arch and settings["epochs"].number_value == 2
+    [experiment] = [v.experiment for v in found.values() if v.HasField("experiment")]
+    columns = {each.name for each in experiment.hparam_infos}
+    assert set(settings) <= columns <= set(run_of(arch).config.to_dict())
+    shown = {each.name.tag for each in experiment.metric_infos}
+    assert shown & {*_logged(arch), *(f"val_{name}" for name in _logged(arch))}
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_the_state_of_the_last_epoch_is_kept(run_of, arch):
+    from keras_ganvae.data.pipeline import Position
+    from keras_ganvae.runs import checkpoints as state
+
+    run = run_of(arch)
+    fingerprint = run.record["dataset"]["fingerprint"]
+    _, position, memory = state.newest(run.checkpoints, fingerprint)
+    assert position == Position(2, 0)
+    assert [row["epoch"] for row in memory["history"]["rows"]] == [1, 2]
+
+
+# Opening.
+
+
+@pytest.fixture
+def copied(run_of, tmp_path):
+    """`copied(arch)`: a run folder that a test may damage."""
+    import shutil
+
+    def copy(arch):
+        return shutil.copytree(run_of(arch).path, tmp_path / arch)
+
+    return copy
+
+
+def _open_all(path):
+    run = load_run(path)
+    run.history(), run.prior(), run.model()
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda path: (path / "config.json").unlink(), "is not a run folder: it has no config"),
+        (lambda path: (path / "config.json").write_text('{"config": {'), "config.json is damaged"),
+        (lambda path: (path / "config.json").write_text("{}"), "config.json is damaged"),
+        (lambda path: (path / "config.json").write_text("[]"), "config.json is damaged"),
+        (lambda path: (path / "config.json").write_bytes(b"\xff\xfe"), "config.json is damaged"),
+        (lambda path: (path / "config.json").write_text('{"config": 3}'), "config.json is damaged"),
+        # A whole config, but nothing of the data set.
+        (
+            lambda path: (path / "config.json").write_text(
+                json.dumps({"config": json.loads((path / "config.json").read_text())["config"]})
+            ),
+            "config.json is damaged",
+        ),
+        (lambda path: (path / "history.csv").unlink(), "history.csv is missing or damaged"),
+        (lambda path: (path / "history.csv").write_text("epoch\nx\n"), "history.csv is missing"),
+        (lambda path: (path / "prior.npz").unlink(), "no prior.npz"),
+        (lambda path: (path / "prior.npz").write_bytes(b"x" * 99), "prior.npz is damaged"),
+        (lambda path: (path / "model.keras").unlink(), "is not finished: it has no model.keras"),
+        (
+            lambda path: (path / "model.keras").write_bytes(b""),
+            "model.keras is damaged .*; delete it, and train --resume .* makes it again",
+        ),
+    ],
+)
+def test_incomplete_and_damaged_runs(copied, damage, message):
+    path = copied("vae")
+    damage(path)
+    with pytest.raises(InputError, match=message) as failure:
+        _open_all(path)
+    assert str(path) in str(failure.value) and "\n" not in str(failure.value)
+
+
+@pytest.mark.parametrize("name", ["model.keras", "prior.npz", "config.json"])
+@pytest.mark.parametrize("share", [0.3, 0.9])
+def test_truncated_files(copied, name, share):
+    path = copied("vae")
+    content = (path / name).read_bytes()
+    (path / name).write_bytes(content[: int(share * len(content))])
+    with pytest.raises(InputError, match=f"{name} is damaged"):
+        _open_all(path)
+
+
+def test_a_missing_run(tmp_path):
+    with pytest.raises(InputError, match="no run folder at"):
+        load_run(tmp_path / "missing")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="no run folder at"):
+        load_run(tmp_path / "file")
+
+
+def test_changed_data_is_noticed(copied):
+    path = copied("vae")
+    record = json.loads((path / "config.json").read_text())
+    record["config"]["limit"] = 199
+    (path / "config.json").write_text(json.dumps(record))
+    with pytest.raises(InputError, match="synthetic has changed since"):
+        load_run(path).dataset()
+
+
+# Where a run may go.
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_free_places(tmp_path, overwrite):
+    (tmp_path / "empty").mkdir()
+    for path in (tmp_path / "new" / "deep", tmp_path / "empty"):
+        check_free(path, overwrite)
+        assert not path.exists() or not list(path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda path: path.write_text("precious"), "is a file"),
+        (lambda path: (path / "deep").mkdir(parents=True), "not empty and not a run"),
+        (
+            lambda path: (path.mkdir(), (path / "config.json").write_text("{}")),
+            "already holds a run; --overwrite replaces it",
+        ),
+    ],
+)
+def test_taken_places(tmp_path, make, message):
+    path = tmp_path / "out"
+    make(path)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(InputError, match=message) as failure:
+        check_free(path, False)
+    assert str(path) in str(failure.value)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_overwriting_is_for_runs_only(tmp_path):
+    run, other = tmp_path / "run", tmp_path / "other"
+    for path in (run, other):
+        path.mkdir()
+    (run / "config.json").write_text("{}")
+    (other / "thesis.txt").write_text("precious")
+    check_free(run, True)
+    with pytest.raises(InputError, match="not empty and not a run"):
+        check_free(other, True)
+    assert (other / "thesis.txt").read_text() == "precious"
+
+
+def test_a_place_that_can_not_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="can't write to --out"):
+        check_free(tmp_path / "file" / "run", False)

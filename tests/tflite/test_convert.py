@@ -1,0 +1,243 @@
+"""TFLite files and SavedModels: equal to the Keras model, and fit for a phone."""
+
+import functools
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_ganvae.bundle import golden
+from keras_ganvae.bundle.formats import VARIANTS
+from keras_ganvae.errors import InputError
+from keras_ganvae.models import latents
+from keras_ganvae.priors.mixture import NormalPrior
+from keras_ganvae.tflite import convert as tflite
+from keras_ganvae.tflite import functions as signatures
+from keras_ganvae.tflite import lint, saved_model
+from keras_ganvae.tflite import read as flatbuffer
+from keras_ganvae.tflite import run as interpreter
+
+ARCHS = ("gan", "dcgan", "vae", "cvae")
+CASES = [(arch, preset) for arch in ARCHS for preset in ("default", "paper")]
+
+
+@pytest.fixture(scope="session")
+def shaken(make_model):
+    """`shaken(arch, preset)`: an untrained model with biases and batch-norm statistics."""
+
+    def make(arch, preset):
+        model = make_model(arch, preset)
+        random = np.random.default_rng(1)
+        for weight in model.weights:
+            name = weight.path.rpartition("/")[2]
+            if name in ("gamma", "moving_variance"):
+                weight.assign(random.uniform(0.5, 2, weight.shape))
+            elif name in ("beta", "bias", "moving_mean"):
+                weight.assign(random.normal(scale=0.2, size=weight.shape))
+        return model
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def module_of(shaken):
+    """`module_of(arch, preset)`: the signatures of a shaken model, with a N(0, I) prior."""
+
+    @functools.cache
+    def make(arch, preset="default"):
+        model = shaken(arch, preset)
+        return signatures.exported(model, NormalPrior(model.latent_dim))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def converted(module_of):
+    """`converted(arch, variant, preset)`: the bytes of one variant."""
+
+    @functools.cache
+    def make(arch, variant, preset="default"):
+        module = module_of(arch, preset)
+        if variant.startswith("sampler"):
+            return tflite.convert_sampler(module, variant.removeprefix("sampler_"))
+        return tflite.convert(module, variant)
+
+    return make
+
+
+def _errors(module, content, count=50):
+    """|image - Keras's image| of latents that calibration did not see."""
+    model = interpreter.open_model(content)
+    z = module.prior.sample(count, 77)
+    found = np.concatenate([model.run("decode", latent=each[None])["image"] for each in z])
+    assert found.dtype == np.float32
+    assert found.min() >= 0 and found.max() <= 1
+    return np.abs(found - latents.decode(module.model, z))
+
+
+@pytest.mark.parametrize(
+    ("variant", "largest", "mean"),
+    [
+        ("float32", 1e-5, 1e-6),
+        ("float16", 5e-3, 3e-4),
+        ("dynamic_int8", 0.15, 0.01),
+        ("int8", 0.2, 0.015),
+    ],
+)
+@pytest.mark.parametrize("arch", ["vae", "cvae"])
+def test_images_of_each_variant(module_of, converted, arch, variant, largest, mean):
+    errors = _errors(module_of(arch), converted(arch, variant))
+    assert errors.max() <= largest
+    assert errors.mean() <= mean
+
+
+@pytest.mark.parametrize("case", CASES, ids="-".join)
+def test_presets_are_converted_exactly_and_lint_clean(module_of, converted, case):
+    arch, preset = case
+    content = converted(arch, "float32", preset)
+    assert _errors(module_of(*case), content, 10).max() <= 1e-5
+    parsed = flatbuffer.read(content)
+    assert [str(finding) for finding in lint.lint(parsed).findings] == []
+    versions = [each.version for each in _operators(parsed) if each.name == "TRANSPOSE_CONV"]
+    assert all(version <= 3 for version in versions)
+    assert len(versions) == (3 if case in (("dcgan", "paper"), ("cvae", "paper")) else 0)
+    # Batch norm is part of the weights, and the tanh's rescaling of the logistic.
+    assert not {"MUL", "ADD", "SUB", "RSQRT"} & {each.name for each in _operators(parsed)}
+
+
+def test_the_8_bit_files_and_the_sampler_are_lint_clean(converted):
+    for variant in ("float16", "dynamic_int8", "int8", "sampler_float32", "sampler_float16"):
+        findings = lint.lint(flatbuffer.read(converted("cvae", variant))).findings
+        assert [str(finding) for finding in findings] == [], variant
+
+
+def test_int8_is_integer_between_its_float_ends(converted):
+    parsed = flatbuffer.read(converted("cvae", "int8"))
+    graph = parsed.subgraphs[0]
+    first, *inside, last = graph.operators
+    assert (first.name, last.name) == ("QUANTIZE", "DEQUANTIZE")
+    assert {graph.tensors[i].dtype for each in inside for i in each.outputs} == {"INT8"}
+    for side in ("inputs", "outputs"):
+        assert {each.dtype for each in parsed.tensors("decode", side).values()} == {"FLOAT32"}
+
+
+def _scales(parsed, name):
+    """How many scales the weights of the first operator of a name have."""
+    graph = parsed.subgraphs[0]
+    weights = next(each.inputs[1] for each in graph.operators if each.name == name)
+    return len(graph.tensors[weights].quantisation.scales)
+
+
+@pytest.mark.parametrize("variant", ["dynamic_int8", "int8"])
+def test_weights_have_a_scale_for_each_channel(converted, variant):
+    cvae, vae = (flatbuffer.read(converted(arch, variant)) for arch in ("cvae", "vae"))
+    assert _scales(cvae, "CONV_2D") == 64
+    assert _scales(vae, "FULLY_CONNECTED") == 256
+    assert _scales(cvae, "FULLY_CONNECTED") == 1, "with so few inputs, they would cost too much"
+
+
+@pytest.mark.parametrize(
+    ("variant", "share"),
+    [("float32", 1), ("float16", 1 / 2), ("dynamic_int8", 1 / 4), ("int8", 1 / 4)],
+)
+def test_sizes(module_of, converted, variant, share):
+    weights = 4 * signatures.painter(module_of("vae").model).count_params()
+    assert 0.99 < len(converted("vae", variant)) / (weights * share) < 1.15
+
+
+@pytest.mark.parametrize("weights", ["float32", "float16"])
+def test_the_samplers_signatures_share_their_weights(module_of, converted, weights):
+    module = module_of("cvae")
+    content = converted("cvae", f"sampler_{weights}")
+    assert set(flatbuffer.read(content).signatures) == set(module.functions)
+    numbers = sum(int(np.prod(variable.shape)) for variable in module.variables)
+    assert len(content) < numbers * {"float32": 4, "float16": 2}[weights] + 50_000
+
+
+@pytest.mark.parametrize(("weights", "tolerance"), [("float32", 1e-5), ("float16", 2e-2)])
+def test_every_signature_of_the_sampler(module_of, converted, weights, tolerance):
+    module = module_of("cvae")
+    model = interpreter.open_model(converted("cvae", f"sampler_{weights}"))
+    arrays = golden.make(module.model, module.prior)
+
+    def check(found, wanted, atol=tolerance):
+        np.testing.assert_allclose(found, wanted, rtol=0, atol=atol)
+
+    check(model.run("decode_16", latent=arrays["latents"])["image"], arrays["images"])
+    for i in range(golden.COUNT):
+        one = slice(i, i + 1)
+        sampled = model.run("sample", seed=arrays["seeds"][one])
+        check(sampled["latent"], arrays["seed_latents"][one], 1e-5)
+        check(sampled["image"], arrays["seed_images"][one])
+        encoded = model.run("encode", image=arrays["encode_images"][one])
+        check(encoded["mean"], arrays["means"][one], 2 * tolerance)
+        check(encoded["log_variance"], arrays["log_variances"][one], 2 * tolerance)
+        rebuilt = model.run("reconstruct", image=arrays["encode_images"][one])
+        check(rebuilt["reconstruction"], arrays["reconstructions"][one])
+
+
+@pytest.mark.parametrize("variant", [*VARIANTS, "sampler_float16"])
+def test_the_same_model_gives_the_same_bytes(module_of, converted, variant):
+    again = signatures.exported(module_of("cvae").model, module_of("cvae").prior)
+    found = (
+        tflite.convert_sampler(again, "float16")
+        if variant == "sampler_float16"
+        else tflite.convert(again, variant)
+    )
+    assert found == converted("cvae", variant)
+
+
+def test_colour(make_model):
+    model = make_model("cvae", image_shape=(32, 32, 3))
+    module = signatures.exported(model, NormalPrior(model.latent_dim))
+    content = tflite.convert(module, "float32")
+    assert flatbuffer.read(content).tensors("decode", "outputs")["image"].shape == (1, 32, 32, 3)
+    assert _errors(module, content, 5).max() <= 1e-5
+
+
+def test_saved_model(module_of, tmp_path):
+    module = module_of("cvae")
+    saved_model.write(module, tmp_path / "saved_model")
+    loaded = tf.saved_model.load(str(tmp_path / "saved_model")).signatures
+    assert set(loaded) == {"decode", "sample", "encode", "reconstruct"}
+    arrays = golden.make(module.model, module.prior)
+    image = loaded["decode"](latent=tf.constant(arrays["latents"][:1]))["image"]
+    np.testing.assert_allclose(image, arrays["images"][:1], rtol=0, atol=1e-5)
+    sampled = loaded["sample"](seed=tf.constant(arrays["seeds"][3:4]))
+    np.testing.assert_allclose(sampled["latent"], arrays["seed_latents"][3:4], rtol=0, atol=1e-5)
+
+
+def test_a_gans_saved_model_leaves_the_discriminator_out(module_of, tmp_path):
+    module = module_of("gan")
+    saved_model.write(module, tmp_path)
+    assert set(tf.saved_model.load(str(tmp_path)).signatures) == {"decode", "sample"}
+    data = sum(path.stat().st_size for path in (tmp_path / "variables").iterdir())
+    assert data < 4 * signatures.painter(module.model).count_params() + 50_000
+
+
+def test_an_operator_that_a_phone_lacks(capfd):
+    def decode(latent):
+        return {"image": tf.linalg.det(tf.reshape(latent, (1, 2, 2)))}
+
+    functions = {"decode": signatures.function(decode, "latent", (1, 4))}
+    module = signatures.Exported(None, NormalPrior(4), functions, [])
+    with pytest.raises(InputError, match="can't convert the model .*tf.MatrixDeterminant") as info:
+        tflite.convert(module, "float32")
+    assert len(str(info.value).splitlines()) == 1
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_saved_model_that_can_not_be_written(module_of, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="can't write the SavedModel: "):
+        saved_model.write(module_of("cvae"), tmp_path / "file" / "saved_model")
+
+
+def test_conversion_is_quiet(module_of, capfd):
+    capfd.readouterr()
+    tflite.convert(module_of("cvae"), "int8")
+    assert capfd.readouterr() == ("", "")
+
+
+def _operators(parsed):
+    return [each for graph in parsed.subgraphs for each in graph.operators]

@@ -1,0 +1,162 @@
+"""Runs that are made to fail are told so, and healthy ones are not."""
+
+import logging
+
+import numpy as np
+import pytest
+
+from keras_ganvae import TrainConfig
+from keras_ganvae.errors import GateFailed
+from keras_ganvae.runs.run import Run
+from keras_ganvae.training import collapse as watch
+from keras_ganvae.training import train as recipe
+
+SMALL = {"dataset": "synthetic", "limit": 256, "batch_size": 64, "epochs": 4}
+
+
+class Healthy:
+    """A stand-in for a model whose samples, or posterior means, vary as the data does."""
+
+    generator_loss_name = "non_saturating"
+    latent_dim = 2
+
+    def __init__(self, images):
+        self.images = images
+
+    def generator(self, latents, training):
+        return self.images[: len(latents)].astype(np.float32) / 255
+
+    def binarise(self, images, seed):
+        return images
+
+    def encode(self, images):
+        rows = np.asarray(images).mean(axis=(2, 3))[:, 10:12] * 10
+        return rows, np.zeros_like(rows)
+
+
+class Collapsed(Healthy):
+    """Draws one image whatever z is, and encodes every image as one point."""
+
+    def encode(self, images):
+        mean, log_var = super().encode(images)
+        return np.zeros_like(mean), log_var
+
+    def generator(self, latents, training):
+        return np.repeat(self.images[:1], len(latents), axis=0).astype(np.float32) / 255
+
+
+@pytest.fixture(scope="module")
+def images():
+    from keras_ganvae import data
+
+    return data.load("synthetic", limit=600).train.images
+
+
+def watched(images, model, logs, epochs=4, **options):
+    each = watch.CollapseWatch(images, **options)
+    each.set_model(model)
+    for epoch in range(epochs):
+        each.on_epoch_begin(epoch)
+        each.on_epoch_end(epoch, logs)
+    return each
+
+
+def accuracies(real, fake):
+    return {"real_accuracy": real, "fake_accuracy": fake, "accuracy": (real + fake) / 2}
+
+
+def test_a_healthy_gan_is_left_alone(images):
+    assert watched(images, Healthy(images), accuracies(0.6, 0.7)).memory["warned"] == []
+
+
+def test_one_mode_is_told(images, caplog):
+    with caplog.at_level(logging.WARNING, "keras_ganvae"):
+        each = watched(images, Collapsed(images), accuracies(0.6, 0.7))
+    assert each.memory["warned"] == ["mode collapse"]
+    assert caplog.text.count("mode collapse") == 1  # said once, not every epoch
+
+
+def test_a_pinned_discriminator_is_told_after_its_third_epoch(images):
+    logs = accuracies(0.99, 0.995)
+    assert watched(images, Healthy(images), logs, epochs=2).memory["warned"] == []
+    three = watched(images, Healthy(images), logs, epochs=3)
+    assert three.memory["warned"] == ["discriminator pinned"]
+
+
+def test_the_count_goes_on_after_a_resume(images):
+    logs = accuracies(0.99, 0.995)
+    memory = watched(images, Healthy(images), logs, epochs=2).memory
+    resumed = watched(images, Healthy(images), logs, epochs=1, memory=memory)
+    assert resumed.memory["warned"] == ["discriminator pinned"]
+
+
+@pytest.mark.parametrize(
+    ("model", "kl", "warned"),
+    [
+        (Healthy, 20.0, []),
+        (Healthy, 0.1, ["posterior collapse"]),
+        (Collapsed, 20.0, ["posterior collapse"]),  # nats, but none of them about the image
+    ],
+)
+def test_posterior_collapse_is_told_by_the_kl_and_the_active_dimensions(model, kl, warned, images):
+    assert watched(images, model(images), {"kl": kl}).memory["warned"] == warned
+
+
+def test_the_first_epochs_of_a_posterior_are_not_judged(images):
+    assert watched(images, Collapsed(images), {"kl": 0.1}, epochs=2).memory["warned"] == []
+
+
+def test_one_validation_image_has_no_diversity_to_judge_by(images):
+    each = watched(images[:1], Collapsed(images), accuracies(0.6, 0.7))
+    assert each.memory["warned"] == []
+
+
+def test_stop_ends_the_run_before_the_next_epoch(images):
+    each = watched(images, Healthy(images), {"kl": 0.1}, epochs=3, stop=True)
+    with pytest.raises(GateFailed, match="stopped: posterior collapse"):
+        each.on_epoch_begin(3)
+
+
+def test_a_beta_of_100_collapses_the_posterior_and_stops(tmp_path):
+    config = TrainConfig(arch="vae", beta=100.0, on_collapse="stop", **SMALL | {"epochs": 30})
+    with pytest.raises(GateFailed, match="posterior collapse"):
+        recipe.train(config, tmp_path / "run")
+    # The epoch that was judged is in the history and in a state.
+    assert len(Run.open(tmp_path / "run").history()) < 30
+    assert any((tmp_path / "run" / "checkpoint").iterdir())
+
+
+def test_a_saturating_loss_against_a_strong_discriminator_vanishes(make_model, images):
+    model = make_model("gan", generator_loss="saturating", dropout=False)
+    z = np.random.default_rng(0).standard_normal((64, model.latent_dim)).astype("float32")
+    assert watch.gradient_ratio(model, z) > watch.VANISHED_GRADIENT  # D knows nothing yet
+    teach_discriminator(model, images[:256])
+    assert watch.gradient_ratio(model, z) < watch.VANISHED_GRADIENT
+
+
+def teach_discriminator(model, images):
+    """Let D alone learn until it is sure."""
+    model.optimizer.learning_rate = 0.0
+    model.discriminator_optimizer.learning_rate = 0.002
+    batch = images.astype(np.float32) / 255
+    for _ in range(60):
+        model.train_step(batch)
+
+
+def test_the_papers_gan_without_dropout_is_told(tmp_path, caplog):
+    # Section 4.2: its generator draws one blur, and D soon knows it.
+    config = TrainConfig(
+        arch="gan",
+        preset="paper",
+        dropout=False,
+        on_collapse="stop",
+        **SMALL | {"epochs": 30, "batch_size": 32},
+    )
+    with pytest.raises(GateFailed, match="mode collapse: the samples vary"):
+        recipe.train(config, tmp_path / "run")
+    assert "warning, epoch" in caplog.text
+
+
+def test_the_default_gan_is_left_alone_from_its_first_steps(tmp_path, caplog):
+    recipe.train(TrainConfig(arch="gan", **SMALL | {"batch_size": 32}), tmp_path / "run")
+    assert "warning, epoch" not in caplog.text
