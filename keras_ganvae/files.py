@@ -11,7 +11,18 @@ from pathlib import Path
 
 from keras_ganvae.errors import InputError
 
+NAME_OF_CACHE = "keras-ganvae"
 UNFINISHED = ".part-"  # begins the name of what is being written
+
+
+def cache_folder(*parts: str) -> Path:
+    """The folder of this package's caches: ~/.cache/keras-ganvae, or below XDG_CACHE_HOME.
+
+    Args:
+        parts: names below it.
+    """
+    root = os.environ.get("XDG_CACHE_HOME") or Path("~", ".cache").expanduser()
+    return Path(root, NAME_OF_CACHE, *parts)
 
 
 @contextlib.contextmanager

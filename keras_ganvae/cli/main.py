@@ -10,14 +10,14 @@ import errno
 import logging
 import sys
 import traceback
+from collections.abc import Collection
 
 from keras_ganvae import runtime
 from keras_ganvae.cli import evaluate as evaluation
 from keras_ganvae.cli import export, machine, pictures, web
 from keras_ganvae.cli import train as training
+from keras_ganvae.cli.messages import PROGRAM, Formatter, described
 from keras_ganvae.errors import InputError, UserError
-
-PROGRAM = "keras-ganvae"
 
 MAKE_ROOM = "what was complete before is whole, make room and try again"
 # Failures of the machine rather than of the program: said in one line, exit 2.
@@ -39,7 +39,7 @@ def main(argv=None) -> int:
     args = None
     try:
         args = parse(sys.argv[1:] if argv is None else argv)
-        logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+        _log_to_stderr(args.flags)
         args.run(args)
         return 0
     except KeyboardInterrupt:
@@ -48,15 +48,25 @@ def main(argv=None) -> int:
     except Exception as error:
         if args is not None and args.debug:
             traceback.print_exc()
-        message, code = explain(error)
+        message, code = explain(error, getattr(args, "flags", ()))
         print(f"{PROGRAM}: {message}", file=sys.stderr)
         return code
 
 
-def explain(error) -> tuple[str, int]:
-    """One line for an exception, and the exit code."""
+def _log_to_stderr(flags):
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(Formatter(flags))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+
+
+def explain(error: Exception, flags: Collection[str] = ()) -> tuple[str, int]:
+    """One line for an exception, and the exit code.
+
+    Args:
+        flags: of the command that ran.
+    """
     if isinstance(error, UserError):
-        return " ".join(str(error).split()), error.exit_code
+        return described(error, flags), error.exit_code
     if isinstance(error, OSError) and error.errno in MACHINE_ERRORS:
         where = f" ({error.filename})" if error.filename else ""
         return MACHINE_ERRORS[error.errno] + where, 2
@@ -75,9 +85,12 @@ class Parser(argparse.ArgumentParser):
     def error(self, message):
         raise InputError(f"{message}; see {self.prog} --help")
 
+    @property
+    def flags(self):
+        return list(self._option_string_actions)
+
     def refuse_unknown(self, unknown):
-        known = list(self._option_string_actions)
-        close = difflib.get_close_matches(unknown[0].partition("=")[0], known, n=1)
+        close = difflib.get_close_matches(unknown[0].partition("=")[0], self.flags, n=1)
         hint = f"did you mean {close[0]}?" if close else f"see {self.prog} --help"
         raise InputError(f"unknown argument '{unknown[0]}'; {hint}")
 
@@ -96,8 +109,10 @@ def parse(argv):
         command.add_argument("--debug", action="store_true", help="show tracebacks and all logs")
     _check_command(argv, commands.choices)
     args, unknown = parser.parse_known_args(argv)
+    command = commands.choices.get(argv[0], parser)
     if unknown:
-        commands.choices.get(argv[0], parser).refuse_unknown(unknown)
+        command.refuse_unknown(unknown)
+    args.flags = frozenset(command.flags)
     return args
 
 
