@@ -21,7 +21,7 @@ PRESETS = ("default", "paper")
 OPTIMIZERS = ("adam", "sgd")
 SCHEDULES = ("constant", "cosine")
 GENERATOR_LOSSES = ("non_saturating", "saturating")
-BINARISATIONS = ("stochastic", "threshold", "none")
+BINARIZATIONS = ("stochastic", "threshold", "none")
 PRECISIONS = ("float32", "bfloat16", "float16")
 CACHES = ("auto", "memory", "disk", "none")
 STRATEGIES = ("auto", "single", "mirrored", "multi-worker")
@@ -92,7 +92,7 @@ class TrainConfig:
 
     beta: float | None = option(None, "weight of the KL in the loss", least=0, only="variational")
     binarize: str | None = option(
-        None, "what the likelihood sees", choices=BINARISATIONS, only="variational"
+        None, "what the likelihood sees", choices=BINARIZATIONS, only="variational"
     )
     sampling_prior: str | None = option(
         None,

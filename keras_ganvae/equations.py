@@ -113,7 +113,7 @@ def gaussian_kl(mean, log_var):
     return -0.5 * (1.0 + log_var - ops.square(mean) - ops.exp(log_var))
 
 
-def reparameterise(mean, log_var, noise):
+def reparameterize(mean, log_var, noise):
     """Section 2.2: z = mu + sigma epsilon, sigma = exp(log sigma^2 / 2).
 
     Args:
@@ -126,7 +126,7 @@ def reparameterise(mean, log_var, noise):
     return mean + ops.exp(0.5 * log_var) * noise
 
 
-def binarise(x, uniform):
+def binarize(x, uniform):
     """Section 2.2, pixels collapsed to 0 or 1: 1 where x > uniform.
 
     Args:

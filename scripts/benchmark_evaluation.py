@@ -100,7 +100,7 @@ def measure(args):
             lambda: likelihood.measure(
                 model,
                 dataset.test.images,
-                binarisation="stochastic",
+                binarization="stochastic",
                 importance_samples=settings.importance_samples,
                 bound_images=settings.bound_images,
                 seed=settings.seed,

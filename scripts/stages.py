@@ -11,7 +11,7 @@ from keras_ganvae.cli.train import train_config
 from keras_ganvae.errors import InputError
 from keras_ganvae.runs.run import Run
 
-# Where the data lies; and colour images choose a binarisation of their own.
+# Where the data lies; and colour images choose a binarization of their own.
 MAY_DIFFER = ("data_dir", "binarize")
 
 

@@ -151,32 +151,32 @@ def test_the_negative_elbo_weighs_the_kl_alone():
     np.testing.assert_array_equal(equations.negative_elbo(log_likelihood, kl, 0.5), [105, 100])
 
 
-def test_reparameterising_multiplies_the_noise_in_once():
+def test_reparameterizing_multiplies_the_noise_in_once():
     mean, log_var = np.float32([[1, -1, 5]]), np.float32([[0, 2 * math.log(3), 2 * math.log(0.5)]])
     noise = np.float32([[-2, 2, -4]])
-    found = ops.convert_to_numpy(equations.reparameterise(mean, log_var, noise))
+    found = ops.convert_to_numpy(equations.reparameterize(mean, log_var, noise))
     np.testing.assert_allclose(found, [[1 - 2, -1 + 6, 5 - 2]], rtol=1e-6)
 
 
-def test_reparameterised_draws_have_the_mean_and_variance_asked_for():
+def test_reparameterized_draws_have_the_mean_and_variance_asked_for():
     count, mean, variance = 100_000, 0.8, 0.3
     noise = np.random.default_rng(5).standard_normal((count, 1), dtype=np.float32)
     means, log_vars = np.full_like(noise, mean), np.full_like(noise, math.log(variance))
-    z = ops.convert_to_numpy(equations.reparameterise(means, log_vars, noise)).astype(np.float64)
+    z = ops.convert_to_numpy(equations.reparameterize(means, log_vars, noise)).astype(np.float64)
     assert abs(z.mean() - mean) < 5 * math.sqrt(variance / count)
     assert abs(z.var() - variance) < 5 * variance * math.sqrt(2 / count)
 
 
-def test_binarising_at_a_threshold_rounds():
+def test_binarizing_at_a_threshold_rounds():
     x = np.float32([0, 0.2, 0.49, 0.51, 0.9, 1])
-    np.testing.assert_array_equal(equations.binarise(x, 0.5), [0, 0, 0, 1, 1, 1])
+    np.testing.assert_array_equal(equations.binarize(x, 0.5), [0, 0, 0, 1, 1, 1])
 
 
-def test_binarising_stochastically_keeps_the_mean():
+def test_binarizing_stochastically_keeps_the_mean():
     count = 20_000
     x = np.repeat(np.float32([[0, 0.1, 0.5, 0.93, 1]]), count, axis=0)
     uniform = np.random.default_rng(6).random(x.shape, dtype=np.float32)
-    found = ops.convert_to_numpy(equations.binarise(x, uniform))
+    found = ops.convert_to_numpy(equations.binarize(x, uniform))
     assert set(np.unique(found)) == {0, 1} and found.dtype == np.float32
     error = np.sqrt(x[0] * (1 - x[0]) / count)
     # Black and white have no error at all: they stay what they are.

@@ -35,7 +35,7 @@ DEFAULT = PAPER | {
     # Under half of the paper's; the validation loss is level by then.
     "epochs": 80,
     # Fresh draws are the protocol of the literature, and a regulariser. Colour images are
-    # not binarised at all (see training/setup.py).
+    # not binarized at all (see training/setup.py).
     "binarize": "stochastic",
     # N(0, I) is not where the encoder puts the data.
     "sampling_prior": "mixture",
@@ -66,7 +66,7 @@ def assemble(config, encoder, decoder):
         encoder,
         decoder,
         beta=config.beta,
-        binarisation=config.binarize,
+        binarization=config.binarize,
         seed=config.seed,
     )
 

@@ -137,7 +137,7 @@ def cost(run, model) -> dict:
 
 
 def _plain(result):
-    """The values without their errors, by prior and by binarisation."""
+    """The values without their errors, by prior and by binarization."""
     groups = result["samples"] | result.get("likelihood", {})
     return {
         group: {k: v["value"] for k, v in numbers.items() if isinstance(v, dict)}
@@ -156,17 +156,17 @@ def _samples(run, model, prior_name, reference, progress):
     return found
 
 
-def _likelihood(model, reference, binarisation, progress):
+def _likelihood(model, reference, binarization, progress):
     settings = reference.settings
 
     def told(done, total):
         if progress:
-            progress(f"likelihood, {binarisation}", done, total)
+            progress(f"likelihood, {binarization}", done, total)
 
     return likelihood.measure(
         model,
         reference.dataset.test.images,
-        binarisation=binarisation,
+        binarization=binarization,
         importance_samples=settings.importance_samples,
         bound_images=settings.bound_images,
         seed=settings.seed,

@@ -4,7 +4,7 @@ import dataclasses
 from dataclasses import dataclass, field
 
 from keras_ganvae import runtime
-from keras_ganvae.config import BINARISATIONS, nearest
+from keras_ganvae.config import BINARIZATIONS, nearest
 from keras_ganvae.errors import InputError
 
 RESULT = "evaluation.json"  # of a run, in its folder
@@ -24,12 +24,12 @@ class Settings:
     importance_samples: int = asked(1_000, "of the bound on log p(x), for each image")
     bound_images: int = asked(1_000, "test images that the bound is computed for")
     binarize: tuple[str, ...] = asked(
-        ("stochastic",), f"what the likelihood sees, one or more of {', '.join(BINARISATIONS)}"
+        ("stochastic",), f"what the likelihood sees, one or more of {', '.join(BINARIZATIONS)}"
     )
     features: str | None = asked(
         None, "digits, classifier (trained on the data's labels) or inception (else by the data)"
     )
-    seed: int = asked(0, "of samples, binarisation, noise and bootstrap")
+    seed: int = asked(0, "of samples, binarization, noise and bootstrap")
 
     def __post_init__(self):
         for name in ("samples", "neighbours", "importance_samples", "bound_images"):
@@ -38,8 +38,8 @@ class Settings:
         if not 0 <= self.seed < 2**31:
             raise InputError(f"--seed must be from 0 to {2**31 - 1}, not {self.seed}")
         for name in self.binarize:
-            if name not in BINARISATIONS:
-                raise InputError(f"unknown --binarize '{name}'{nearest(name, BINARISATIONS)}")
+            if name not in BINARIZATIONS:
+                raise InputError(f"unknown --binarize '{name}'{nearest(name, BINARIZATIONS)}")
 
 
 def flag(name: str) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_ganvae import equations
-from keras_ganvae.config import BINARISATIONS
+from keras_ganvae.config import BINARIZATIONS
 from keras_ganvae.errors import InputError
 from keras_ganvae.metrics.estimate import of_mean
 from keras_ganvae.models import latents
@@ -20,7 +20,7 @@ CHUNK = 200  # images in a decoder's batch
 class Likelihood:
     """What `measure` found, in nats per image, float64.
 
-    binarisation: what the pixels were made before the model saw them. Under "none" the
+    binarization: what the pixels were made before the model saw them. Under "none" the
         reconstruction is a cross-entropy, so neither it nor the ELBO is a likelihood.
     reconstruction, kl, negative_elbo: (N,), equations (4), (5) and (3) with beta 1, for
         one draw of z each.
@@ -30,7 +30,7 @@ class Likelihood:
     active_units: dimensions whose posterior mean varies over the images.
     """
 
-    binarisation: str
+    binarization: str
     reconstruction: np.ndarray
     kl: np.ndarray
     negative_elbo: np.ndarray
@@ -47,7 +47,7 @@ class Likelihood:
         """
         bound = self.bound
         return {
-            "binarisation": self.binarisation,
+            "binarization": self.binarization,
             "images": len(self.negative_elbo),
             "reconstruction": of_mean(self.reconstruction).to_dict(),
             "kl": of_mean(self.kl).to_dict(),
@@ -68,7 +68,7 @@ def measure(
     model,
     images,
     *,
-    binarisation: str,
+    binarization: str,
     importance_samples: int,
     bound_images: int,
     seed: int,
@@ -78,26 +78,26 @@ def measure(
 
     Args:
         images: uint8 (N, H, W, C).
-        binarisation: "stochastic" (one Bernoulli draw of each pixel, fixed by `seed`, that
+        binarization: "stochastic" (one Bernoulli draw of each pixel, fixed by `seed`, that
             everything here sees), "threshold" (rounded) or "none"; whatever the model
             was trained with. Numbers under different ones do not compare.
         importance_samples: K of `importance_bound`.
         bound_images: how many images, from the first, get a bound; all if there are fewer.
-        seed: of the binarisation and of z, not negative.
+        seed: of the binarization and of z, not negative.
         progress: called with the images decoded so far, and in all.
 
     Raises:
         InputError: an argument is out of range, or the images are not the model's.
     """
-    _check(model, images, binarisation, importance_samples, bound_images)
-    bound_images = min(bound_images, len(images)) if binarisation != "none" else 0
+    _check(model, images, binarization, importance_samples, bound_images)
+    bound_images = min(bound_images, len(images)) if binarization != "none" else 0
     total = len(images) + bound_images * importance_samples
     report = progress or (lambda done, total: None)
 
     def log_likelihood(x, z):
         return equations.bernoulli_log_likelihood(_scaled(x), model.logits(z))
 
-    x = observe(images, binarisation, seed)
+    x = observe(images, binarization, seed)
     mean, log_var = _encode(model, x)
     log_p, _ = next(draws(log_likelihood, x, mean, log_var, 1, seed))
     report(len(x), total)
@@ -115,7 +115,7 @@ def measure(
             progress=lambda k: report(len(x) + k * bound_images, total),
         )
     return Likelihood(
-        binarisation=binarisation,
+        binarization=binarization,
         reconstruction=-log_p,
         kl=kl.sum(axis=1),
         negative_elbo=equations.negative_elbo(log_p, kl.sum(axis=1)),
@@ -168,7 +168,7 @@ def draws(log_likelihood, x, mean, log_var, samples, seed, chunk=CHUNK):
     """
 
     def terms(x, mean, log_var, noise):
-        z = equations.reparameterise(mean, log_var, noise)
+        z = equations.reparameterize(mean, log_var, noise)
         # Both densities have the same (2 pi)^(-J/2), and (z - mean) / sigma is the noise.
         log_ratio = 0.5 * tf.reduce_sum(noise**2 + log_var - z**2, axis=1)
         return [tf.cast(each, tf.float64) for each in (log_likelihood(x, z), log_ratio)]
@@ -186,17 +186,17 @@ def draws(log_likelihood, x, mean, log_var, samples, seed, chunk=CHUNK):
         yield tuple(np.concatenate(part) for part in zip(*found, strict=True))
 
 
-def observe(images, binarisation, seed):
+def observe(images, binarization, seed):
     """Images as the likelihood sees them: uint8 (N, H, W, C), 0 or 255 unless "none"."""
-    if binarisation == "none":
+    if binarization == "none":
         return images
     random = np.random.default_rng(seed)
     observed = np.empty_like(images)
     for start in range(0, len(images), latents.BATCH):
         part = slice(start, start + latents.BATCH)
         x = _scaled(images[part])
-        threshold = random.random(x.shape, np.float32) if binarisation == "stochastic" else 0.5
-        observed[part] = 255 * np.asarray(equations.binarise(x, threshold))
+        threshold = random.random(x.shape, np.float32) if binarization == "stochastic" else 0.5
+        observed[part] = 255 * np.asarray(equations.binarize(x, threshold))
     return observed
 
 
@@ -213,10 +213,10 @@ def _scaled(x):
     return tf.cast(x, tf.float32) / 255.0
 
 
-def _check(model, images, binarisation, importance_samples, bound_images):
-    if binarisation not in BINARISATIONS:
-        listed = ", ".join(BINARISATIONS)
-        raise InputError(f"binarisation must be one of {listed}, not {binarisation}")
+def _check(model, images, binarization, importance_samples, bound_images):
+    if binarization not in BINARIZATIONS:
+        listed = ", ".join(BINARIZATIONS)
+        raise InputError(f"binarization must be one of {listed}, not {binarization}")
     for name, value in (
         ("images", len(images)),
         ("importance_samples", importance_samples),

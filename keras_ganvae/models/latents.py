@@ -8,11 +8,11 @@ BATCH = 500
 
 
 def encode(model, images, seed):
-    """q(z|x) of uint8 images under the model's own binarisation.
+    """q(z|x) of uint8 images under the model's own binarization.
 
     Args:
         images: uint8 (N, H, W, C).
-        seed: of the binarisation's draws.
+        seed: of the binarization's draws.
 
     Returns:
         mean, log-variance: float32 (N, J) each.
@@ -21,7 +21,7 @@ def encode(model, images, seed):
     parts = []
     for start in range(0, len(images), BATCH):
         x = tf.constant(images[start : start + BATCH], tf.float32) / 255.0
-        parts.append([np.asarray(part) for part in model.encode(model.binarise(x, draws))])
+        parts.append([np.asarray(part) for part in model.encode(model.binarize(x, draws))])
     mean, log_var = (np.concatenate(part) for part in zip(*parts, strict=True))
     return mean, log_var
 

@@ -20,7 +20,7 @@ class VariationalAutoencoder(GenerativeModel):
             q(z|x) side by side.
         decoder: z (B, J) -> logits (B, H, W, C) of p(x|z).
         beta: weight of the KL in the loss; 1 is the paper's.
-        binarisation: what the pixels are before both networks see them: "stochastic"
+        binarization: what the pixels are before both networks see them: "stochastic"
             (a fresh Bernoulli draw each time), "threshold" (rounded, the paper's) or
             "none" (then equation (4) is a cross-entropy, not a likelihood).
         seed: of the noise that training and validation draw.
@@ -39,7 +39,7 @@ class VariationalAutoencoder(GenerativeModel):
         decoder,
         *,
         beta=1.0,
-        binarisation="stochastic",
+        binarization="stochastic",
         contrast=1.0,
         seed=0,
         **kwargs,
@@ -48,7 +48,7 @@ class VariationalAutoencoder(GenerativeModel):
         self.encoder = encoder
         self.decoder = decoder
         self.beta = beta
-        self.binarisation = binarisation
+        self.binarization = binarization
         self.contrast = contrast
         self.means = [GlobalMean(name) for name in ("loss", "reconstruction", "kl")]
         self.built = True  # both networks are
@@ -85,16 +85,16 @@ class VariationalAutoencoder(GenerativeModel):
         mean, _ = self.encode(images)
         return self.decode(mean)
 
-    def binarise(self, images, seed):
-        """Images in [0, 1] as the likelihood sees them, by the model's binarisation."""
-        return self._binarised(images, lambda: keras.random.uniform(ops.shape(images), seed=seed))
+    def binarize(self, images, seed):
+        """Images in [0, 1] as the likelihood sees them, by the model's binarization."""
+        return self._binarized(images, lambda: keras.random.uniform(ops.shape(images), seed=seed))
 
-    def _binarised(self, images, draw_uniform):
-        match self.binarisation:
+    def _binarized(self, images, draw_uniform):
+        match self.binarization:
             case "stochastic":
-                return equations.binarise(images, draw_uniform())
+                return equations.binarize(images, draw_uniform())
             case "threshold":
-                return equations.binarise(images, 0.5)
+                return equations.binarize(images, 0.5)
             case _:
                 return images
 
@@ -110,7 +110,7 @@ class VariationalAutoencoder(GenerativeModel):
             reconstruction + beta kl.
         """
         mean, log_var = self.encode(x, training=training)
-        latents = equations.reparameterise(mean, log_var, noise)
+        latents = equations.reparameterize(mean, log_var, noise)
         logits = self.logits(latents, training=training)
         log_likelihood = equations.bernoulli_log_likelihood(x, logits)
         kl = ops.sum(equations.gaussian_kl(mean, log_var), axis=-1)
@@ -138,12 +138,19 @@ class VariationalAutoencoder(GenerativeModel):
 
     def _draw(self, share, seed):
         uniform = functools.partial(share.uniform, self.image_shape, seed)
-        x = self._binarised(share.images, uniform)
+        x = self._binarized(share.images, uniform)
         return x, share.normal((self.latent_dim,), seed)
 
     def get_config(self):
         return super().get_config() | {
             "beta": self.beta,
-            "binarisation": self.binarisation,
+            "binarization": self.binarization,
             "contrast": self.contrast,
         }
+
+    @classmethod
+    def from_config(cls, config):
+        # Files saved by 0.1.0 before the setting had its present spelling.
+        if "binarisation" in config:
+            config["binarization"] = config.pop("binarisation")
+        return super().from_config(config)

@@ -34,7 +34,7 @@ PANELS = {
     "fresh": "samples from N(0, I)",
 }
 LOSSES = {"generator_loss": "generator", "discriminator_loss": "discriminator"}
-BINARISATIONS = {
+BINARIZATIONS = {
     "stochastic": "one Bernoulli draw of each pixel",
     "threshold": "pixels rounded to 0 or 1",
     "none": "grey pixels: a cross-entropy, no likelihood, and no bound on one",
@@ -137,7 +137,7 @@ def _of_variational(results):
     if not any(model["variational"] for model in results["models"]):
         return "no model here is a VAE, so there are no likelihoods"
     asked = results["protocol"]
-    seen = "; ".join(f"{name} ({BINARISATIONS[name]})" for name in asked["binarize"])
+    seen = "; ".join(f"{name} ({BINARIZATIONS[name]})" for name in asked["binarize"])
     bound = (
         f"; the importance-weighted bound takes K = {asked['importance_samples']:,} samples for"
         f" each of the first {asked['bound_images']:,} images"
@@ -145,7 +145,7 @@ def _of_variational(results):
     return (
         "for VAEs also a mixture of Gaussians fitted to their posteriors."
         f" Likelihoods in nats per image of the {asked['data']['test']:,} test images,"
-        f" binarisation {seen}{bound if set(asked['binarize']) - {'none'} else ''}"
+        f" binarization {seen}{bound if set(asked['binarize']) - {'none'} else ''}"
     )
 
 
@@ -428,16 +428,16 @@ def _likelihood(results):
     return [_likelihood_under(name, models) for name in seen]
 
 
-def _likelihood_under(binarisation, models):
-    models = [model for model in models if binarisation in model["likelihood"]]
-    found = [model["likelihood"][binarisation] for model in models]
+def _likelihood_under(binarization, models):
+    models = [model for model in models if binarization in model["likelihood"]]
+    found = [model["likelihood"][binarization] for model in models]
     columns = [
         (model["label"], None, {k: v for k, v in each.items() if k in metrics.LIKELIHOOD})
         for model, each in zip(models, found, strict=True)
     ]
     known = metrics.listed(metrics.LIKELIHOOD, _names(columns))
-    prefix = f"likelihood-{binarisation}"
-    title = f"Binarisation {binarisation}: {BINARISATIONS[binarisation]}"
+    prefix = f"likelihood-{binarization}"
+    title = f"Binarization {binarization}: {BINARIZATIONS[binarization]}"
     return tag(
         "section",
         tag("h3", title),

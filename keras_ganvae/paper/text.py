@@ -18,13 +18,13 @@ def of_run(result) -> str:
         if any(key in column for column in columns.values()):
             rows.append((metric.name, *(_number(column.get(key)) for column in columns.values())))
     lines = _aligned(rows)
-    for binarisation, found in result.get("likelihood", {}).items():
+    for binarization, found in result.get("likelihood", {}).items():
         rows = [
             (metric.name, _number(found[key]))
             for key, metric in LIKELIHOOD.items()
             if found[key] is not None
         ]
-        lines += ["", *_aligned([("nats per image", binarisation), *rows])]
+        lines += ["", *_aligned([("nats per image", binarization), *rows])]
     return "\n".join([*lines, "", textwrap.fill(_protocol(result), 79)])
 
 

@@ -97,7 +97,7 @@ def in_float32(model):
 
 def seen(model, images):
     """Images in [0, 1] as a VAE's encoder is to see them: rounded if it was trained on 0 and 1."""
-    return images if model.binarisation == "none" else equations.binarise(images, 0.5)
+    return images if model.binarization == "none" else equations.binarize(images, 0.5)
 
 
 def image_network(model, least_logit=None):

@@ -50,7 +50,7 @@ def prepare(config: TrainConfig, cluster=None) -> Job:
         config,
         dataset=dataset.spec,  # `auto` is now known
         data_dir=config.data_dir and str(Path(config.data_dir).absolute()),
-        binarize=_binarisation(given, config, dataset),
+        binarize=_binarization(given, config, dataset),
     )
     if config.batch_size > len(dataset.train):
         raise InputError(
@@ -62,7 +62,7 @@ def prepare(config: TrainConfig, cluster=None) -> Job:
     return Job(config, dataset, placement)
 
 
-def _binarisation(given, config, dataset):
+def _binarization(given, config, dataset):
     """The preset's, unless nobody asked for it and the images are in colour."""
     if given.binarize or not config.binarize or dataset.image_shape[-1] == 1:
         return config.binarize

@@ -62,7 +62,7 @@ def write_evaluation(folder, numbers, epoch):
 
     Args:
         folder: the run's tensorboard folder.
-        numbers: group ("normal", "mixture": the prior; or a binarisation) -> name -> value.
+        numbers: group ("normal", "mixture": the prior; or a binarization) -> name -> value.
         epoch: the run's last.
     """
     shutil.rmtree(folder / "evaluation", ignore_errors=True)

@@ -153,7 +153,7 @@ def _black_and_white(count, shape=(2, 2, 1)):
 
 def _measure(model, images, **settings):
     settings = {
-        "binarisation": "threshold",
+        "binarization": "threshold",
         "importance_samples": 3,
         "bound_images": 1000,
         "seed": 0,
@@ -227,7 +227,7 @@ def trained(run_of):
 
 
 def test_the_parts_belong_together(trained, digits):
-    found = _measure(trained, digits, binarisation="stochastic", bound_images=10)
+    found = _measure(trained, digits, binarization="stochastic", bound_images=10)
     assert found.bound.shape == (10,)
     for each in (found.reconstruction, found.kl, found.negative_elbo, found.bound):
         assert each.dtype == np.float64
@@ -237,7 +237,7 @@ def test_the_parts_belong_together(trained, digits):
 
 def test_one_seed_gives_the_same_numbers_and_another_does_not(trained, digits):
     first, again, other = (
-        _measure(trained, digits, binarisation="stochastic", seed=seed) for seed in (4, 4, 5)
+        _measure(trained, digits, binarization="stochastic", seed=seed) for seed in (4, 4, 5)
     )
     np.testing.assert_array_equal(first.bound, again.bound)
     np.testing.assert_array_equal(first.negative_elbo, again.negative_elbo)
@@ -252,23 +252,23 @@ def test_the_bound_images_are_the_first_and_do_not_change_the_rest(trained, digi
     np.testing.assert_array_equal(few.negative_elbo, many.negative_elbo)
 
 
-def test_binarisations_differ_and_are_the_evaluations_own(trained, digits):
+def test_binarizations_differ_and_are_the_evaluations_own(trained, digits):
     found = {
-        name: _measure(trained, digits, binarisation=name)
+        name: _measure(trained, digits, binarization=name)
         for name in ("stochastic", "threshold", "none")
     }
     assert len({each.negative_elbo.mean() for each in found.values()}) == 3
-    assert {name: each.binarisation for name, each in found.items()} == {n: n for n in found}
-    original, trained.binarisation = trained.binarisation, "none"
+    assert {name: each.binarization for name, each in found.items()} == {n: n for n in found}
+    original, trained.binarization = trained.binarization, "none"
     try:
-        again = _measure(trained, digits, binarisation="threshold")
+        again = _measure(trained, digits, binarization="threshold")
     finally:
-        trained.binarisation = original
+        trained.binarization = original
     np.testing.assert_array_equal(again.bound, found["threshold"].bound)
 
 
 def test_a_cross_entropy_has_no_bound(trained, digits):
-    found = _measure(trained, digits, binarisation="none")
+    found = _measure(trained, digits, binarization="none")
     assert found.bound is None
     assert found.to_dict()["bound"] is None
 
@@ -294,7 +294,7 @@ def test_for_json(trained, digits):
     found = _measure(trained, digits, bound_images=20)
     written = json.loads(json.dumps(found.to_dict()))
     assert written["images"] == 64 and written["bound_images"] == 20
-    assert written["importance_samples"] == 3 and written["binarisation"] == "threshold"
+    assert written["importance_samples"] == 3 and written["binarization"] == "threshold"
     for name in ("reconstruction", "kl", "negative_elbo", "bound"):
         values = getattr(found, name)
         assert written[name]["value"] == pytest.approx(values.mean())
@@ -310,7 +310,7 @@ def test_progress_counts_decoded_images(trained, digits):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"binarisation": "dither"}, "binarisation"),
+        ({"binarization": "dither"}, "binarization"),
         ({"importance_samples": 0}, "importance_samples"),
         ({"bound_images": 0}, "bound_images"),
     ],

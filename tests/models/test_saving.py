@@ -55,7 +55,7 @@ def test_the_configuration_makes_the_model_again(make_model, case):
 
 def test_settings_are_in_the_configuration(make_model):
     variational = make_model("vae", beta=2.5, binarize="none", seed=9).get_config()
-    assert (variational["beta"], variational["binarisation"]) == (2.5, "none")
+    assert (variational["beta"], variational["binarization"]) == (2.5, "none")
     game = make_model("gan", generator_loss="saturating", average_decay=0.5).get_config()
     assert (game["generator_loss"], game["average_decay"]) == ("saturating", 0.5)
 

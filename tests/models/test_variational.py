@@ -59,7 +59,7 @@ def test_the_loss_falls_on_a_fixed_batch(make_model, digits, case):
     step = tf.function(model.train_step)
 
     def loss():
-        seen = model.binarise(x, None)
+        seen = model.binarize(x, None)
         return float(np.mean(model.terms(seen, noise, training=False)["loss"]))
 
     before = loss()
@@ -106,7 +106,7 @@ def test_epoch_means_weigh_a_partial_batch_by_its_images(make_model, digits, mon
     model = make_model("vae", "paper", rates={"optimizer": 0.0})
     # The last images are unlike the others, so that an unweighted mean would differ.
     x = np.concatenate([digits[:20], 255 - digits[20:24]]).astype(np.float32) / 255
-    terms = model.terms(model.binarise(x, None), _no_noise(model, 24), training=False)
+    terms = model.terms(model.binarize(x, None), _no_noise(model, 24), training=False)
     expected = {name: float(np.mean(value)) for name, value in terms.items()}
     batches = tf.data.Dataset.from_tensor_slices(x).batch(20)
     if fitting:
@@ -117,17 +117,17 @@ def test_epoch_means_weigh_a_partial_batch_by_its_images(make_model, digits, mon
     assert found == pytest.approx(expected, rel=1e-4)
 
 
-@pytest.mark.parametrize("binarisation", ["stochastic", "threshold", "none"])
-def test_binarisation(make_model, digits, binarisation):
-    model = make_model("vae", binarize=binarisation)
+@pytest.mark.parametrize("binarization", ["stochastic", "threshold", "none"])
+def test_binarization(make_model, digits, binarization):
+    model = make_model("vae", binarize=binarization)
     x = _pixels(digits, 64)
     seed = keras.random.SeedGenerator(0)
-    first, second = (np.asarray(model.binarise(x, seed)) for _ in range(2))
-    if binarisation == "none":
+    first, second = (np.asarray(model.binarize(x, seed)) for _ in range(2))
+    if binarization == "none":
         np.testing.assert_array_equal(first, x)
         return
     assert set(np.unique(first)) == {0, 1}
-    if binarisation == "threshold":
+    if binarization == "threshold":
         np.testing.assert_array_equal(first, x > 0.5)
         np.testing.assert_array_equal(first, second)
         return

@@ -141,7 +141,7 @@ def _near(random, name, spread):
     return {"value": value * float(random.uniform(1 - spread, 1 + spread)), "error": error}
 
 
-def _likelihood(random, binarisation):
+def _likelihood(random, binarization):
     reconstruction, kl = random.normal(118, 2), random.normal(9.8, 0.2)
     found = {
         "negative_elbo": {"value": reconstruction + kl, "error": 0.27},
@@ -149,7 +149,7 @@ def _likelihood(random, binarisation):
         "kl": {"value": kl, "error": 0.021},
         "kl_per_dimension": [kl * share for share in (0.31, 0.36, 0.33)],
     }
-    if binarisation != "none":
+    if binarization != "none":
         found["bound"] = {"value": reconstruction + 0.8 * kl, "error": 0.25}
     return found
 
@@ -451,7 +451,7 @@ def test_an_unknown_number_is_shown_under_its_own_name():
     assert (cells[-1], bold) == ("4.25 ± 0.50", set())
 
 
-def test_likelihoods_stand_by_binarisation():
+def test_likelihoods_stand_by_binarization():
     results = comparison(archs=VAES, small={}, binarize=("stochastic", "threshold"))
     reader = read(results)
     rows = [row for row in reader.rows if row[0].startswith("importance-weighted bound")]

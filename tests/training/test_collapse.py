@@ -26,7 +26,7 @@ class Healthy:
     def generator(self, latents, training):
         return self.images[: len(latents)].astype(np.float32) / 255
 
-    def binarise(self, images, seed):
+    def binarize(self, images, seed):
         return images
 
     def encode(self, images):

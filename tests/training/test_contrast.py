@@ -50,7 +50,7 @@ def test_a_finished_run_has_it_where_it_was_asked_for(run_of, train_tiny):
 def test_the_loss_does_not_see_it(make_model, digits):
     model = make_model("vae", binarize="threshold")
     noise = tf.zeros((len(digits), model.latent_dim))
-    x = model.binarise(tf.constant(digits, tf.float32) / 255, None)
+    x = model.binarize(tf.constant(digits, tf.float32) / 255, None)
     before = model.terms(x, noise, training=False)["loss"]
     model.contrast = 2.0
     np.testing.assert_array_equal(model.terms(x, noise, training=False)["loss"], before)

@@ -9,7 +9,7 @@ from keras_ganvae.training import setup as job
 
 SETTINGS = {"dataset": "synthetic", "limit": 64, "epochs": 3, "batch_size": 16}
 STEPS = 4
-BINARISED = {"vae": {"binarize": "none"}}  # a NaN rounds to 0
+BINARIZED = {"vae": {"binarize": "none"}}  # a NaN rounds to 0
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def poisoned(monkeypatch):
 def test_a_loss_that_is_no_number_stops_the_run(poisoned, tmp_path, arch, value):
     """In the second epoch: its epoch and step are named, and the first epoch's state stays."""
     poisoned(STEPS + 2, value)
-    config = TrainConfig(arch=arch, **SETTINGS, **BINARISED.get(arch, {}))
+    config = TrainConfig(arch=arch, **SETTINGS, **BINARIZED.get(arch, {}))
     with pytest.raises(GateFailed, match="epoch 2, step 3") as failure:
         keras_ganvae.train(config, tmp_path / "run")
     assert failure.value.exit_code == 1
