@@ -8,6 +8,9 @@ import os
 import platform
 import sys
 import tempfile
+from collections.abc import Iterator
+
+import psutil
 
 # What decides a run's numbers; written into every run.
 PACKAGES = ("keras_ganvae", "tensorflow", "keras", "numpy", "tensorflow-datasets")
@@ -57,6 +60,29 @@ def prepare(seed: int, precision: str, xla: bool = False):
     if not xla:
         tf.config.experimental.enable_op_determinism()
     keras.config.set_dtype_policy(POLICIES[precision])
+
+
+@contextlib.contextmanager
+def dtype_policy(precision: str) -> Iterator[None]:
+    """Build layers in a precision: "float32", "bfloat16" or "float16"."""
+    import keras
+
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(POLICIES[precision])
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def peak_memory() -> int:
+    """The peak resident memory of this process in bytes."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return psutil.Process().memory_info().peak_wset
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def versions() -> dict:

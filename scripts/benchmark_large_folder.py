@@ -115,8 +115,9 @@ def measure(cache, root):
     runtime.start()
     import keras
 
-    from keras_ganvae.data.pipeline import Position, training_batches
-    from keras_ganvae.training.train import build
+    from keras_ganvae.data.pipeline import training_batches
+    from keras_ganvae.data.position import Position
+    from keras_ganvae.training.setup import build_model
 
     row = {"cache": cache, "load_seconds": 0, "images_per_second": 0}
     if cache != "import":
@@ -124,7 +125,7 @@ def measure(cache, root):
         config = architectures.resolve(TrainConfig(arch="vae", binarize="none"))
         dataset = data.load(f"folder:{root}", cache=cache)
         row["load_seconds"] = time.time() - start
-        model = build(config, dataset)
+        model = build_model(config, dataset)
         images = dataset.train.images
         times = []
         model.fit(

@@ -48,8 +48,9 @@ def measure(arch, folder):
     import numpy as np
     import tensorflow as tf
 
-    from keras_ganvae.data.pipeline import Position, steps_per_epoch
-    from keras_ganvae.runs import checkpoints as state
+    from keras_ganvae.data.pipeline import steps_per_epoch
+    from keras_ganvae.data.position import Position
+    from keras_ganvae.runs import checkpoints
     from keras_ganvae.training.optimizers import compile_model
 
     config = architectures.resolve(TrainConfig(arch=arch))
@@ -65,7 +66,7 @@ def measure(arch, folder):
             for _ in range(STEPS):
                 step_times.append(seconds(lambda: float(step(batches)[model.means[0].name])))
             save_times.append(
-                seconds(lambda i=i: state.save(Path(temporary), model, Position(i), {}, ""))
+                seconds(lambda i=i: checkpoints.save(Path(temporary), model, Position(i), {}, ""))
             )
         megabytes = sum(file.stat().st_size for file in Path(temporary).rglob("*")) / 1e6
     step_seconds, save_seconds = statistics.median(step_times), statistics.median(save_times)
@@ -73,7 +74,7 @@ def measure(arch, folder):
     saves = math.ceil(epoch_seconds / INTERVAL_SECONDS)
     return {
         "arch": arch,
-        "megabytes": megabytes / state.KEPT,
+        "megabytes": megabytes / checkpoints.KEPT,
         "save_ms": 1e3 * save_seconds,
         "step_ms": 1e3 * step_seconds,
         "epoch_seconds": epoch_seconds,

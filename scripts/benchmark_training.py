@@ -122,7 +122,8 @@ def measure(arch, preset, jit, seconds):
     import numpy as np
     import tensorflow as tf
 
-    from keras_ganvae.data.pipeline import Position, training_batches
+    from keras_ganvae.data.pipeline import training_batches
+    from keras_ganvae.data.position import Position
     from keras_ganvae.training.cost import multiply_adds
     from keras_ganvae.training.optimizers import compile_model, use_xla
 
@@ -257,9 +258,9 @@ def throughputs(args):
     import numpy as np
 
     from keras_ganvae.data import Split
-    from keras_ganvae.data.pipeline import Position
+    from keras_ganvae.data.position import Position
     from keras_ganvae.distributed import cluster
-    from keras_ganvae.training import setup as jobs
+    from keras_ganvae.training.setup import build_model, prepare, training_data
 
     config = TrainConfig(
         arch="vae",
@@ -269,16 +270,18 @@ def throughputs(args):
         device="cpu",
         limit=5000,
     )
-    job = jobs.prepare(config, cluster.from_flags(args.workers, args.worker_index))
+    setup = prepare(config, cluster.from_flags(args.workers, args.worker_index))
     batch = args.batches[0]
     # Whole batches only: the median would mix the times of two kinds.
-    images = np.resize(job.dataset.train.images, (EPOCH * batch, *IMAGE_SHAPE))
-    job = dataclasses.replace(job, dataset=dataclasses.replace(job.dataset, train=Split(images)))
+    images = np.resize(setup.dataset.train.images, (EPOCH * batch, *IMAGE_SHAPE))
+    setup = dataclasses.replace(
+        setup, dataset=dataclasses.replace(setup.dataset, train=Split(images))
+    )
     found = {}
     for arch in architectures.names():
         config = architectures.resolve(TrainConfig(arch=arch, batch_size=batch))
-        model = jobs.build(config, job.dataset, job.placement)
-        batches = iter(jobs.training_data(dataclasses.replace(job, config=config), Position()))
+        model = build_model(config, setup.dataset, setup.placement)
+        batches = iter(training_data(dataclasses.replace(setup, config=config), Position()))
         model.make_train_function()
         name = model.means[0].name
         found[arch] = config.batch_size / seconds_of_steps(

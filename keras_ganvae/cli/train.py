@@ -118,7 +118,7 @@ def run_resume(args, cluster):
         epochs=getattr(args, "epochs", None),
         checkpoint_minutes=args.checkpoint_minutes,
         cluster=cluster,
-        here={name: getattr(args, name) for name in OF_THE_MACHINE if hasattr(args, name)},
+        overrides={name: getattr(args, name) for name in OF_THE_MACHINE if hasattr(args, name)},
     )
     print_run(run, args.json)
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
+from keras_ganvae.data.position import Position
 from keras_ganvae.errors import InputError
 
 READERS = 4  # batches fetched at a time, when TensorFlow does not hold the images
@@ -25,20 +26,6 @@ MOST_COPIED = 64 << 20  # bytes; TensorFlow's copy of larger arrays would double
 def steps_per_epoch(images: int, batch_size: int) -> int:
     """Batches in one epoch; the last one may be partial, and every image is used once."""
     return math.ceil(images / batch_size)
-
-
-@dataclass(frozen=True, order=True)
-class Position:
-    """A batch of the training data: `step` of `epoch`, both from 0."""
-
-    epoch: int = 0
-    step: int = 0
-
-    def described(self, epochs: int) -> str:
-        """For people, who count from 1, in a run of so many epochs."""
-        if self.epoch >= epochs:
-            return "after the last epoch"
-        return f"at epoch {self.epoch + 1}, step {self.step + 1}"
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,9 @@ import tensorflow as tf
 from keras import ops
 
 from keras_ganvae import equations
-from keras_ganvae.data.pipeline import Position, training_batches
-from keras_ganvae.training.setup import build
+from keras_ganvae.data.pipeline import training_batches
+from keras_ganvae.data.position import Position
+from keras_ganvae.training.setup import build_model
 
 # D is confident when it gives generated images this probability of being real.
 CONFIDENT = 0.01
@@ -30,7 +31,7 @@ def fading_gradient(config, dataset) -> list[dict]:
         G's gradient under each loss, by its name.
     """
     # In float16 the loss would need scaling, which is not what this is about.
-    model = build(dataclasses.replace(config, precision="float32"), dataset)
+    model = build_model(dataclasses.replace(config, precision="float32"), dataset)
     batches = training_batches(
         dataset.train.images, config.batch_size, seed=config.seed, start=Position()
     )

@@ -1,10 +1,10 @@
-"""Everything that training needs to go on as if it had never stopped.
+"""Checkpoints: everything that training needs to resume exactly.
 
-A state is a folder `checkpoint/<epoch>-<step>/` that holds every variable of the model
-(weights, batch-norm statistics, moving averages, seed generators, metrics) and of its
-optimizers, the callbacks' own memory, and the position in the data. It appears under
-its name only when it is whole and on the disk, and `manifest.json` has the hash of
-each of its files, so that no moment of death leaves a state that loads but is wrong.
+A checkpoint is a folder `checkpoint/<epoch>-<step>/`. It holds every variable of the model
+(weights, batch-norm statistics, EMA, seed generators, metrics) and of its optimizers, the
+state of the callbacks, and the position in the data. It gets its name once all its files are
+on disk, and `manifest.json` has their checksums: a crash never leaves a checkpoint that
+loads and is wrong.
 """
 
 import hashlib
@@ -12,87 +12,96 @@ import json
 import logging
 import shutil
 from dataclasses import asdict
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from keras_ganvae import runtime
-from keras_ganvae.data.pipeline import Position
+from keras_ganvae.data.position import Position
 from keras_ganvae.errors import GateFailed, InputError
 from keras_ganvae.files import replacing_folder, sha256_of
 
 log = logging.getLogger("keras_ganvae")
 
-KEPT = 2  # the newest, and the one before it should the newest be damaged
+KEPT = 2  # the newest, and one to fall back to
 
 
-class DamagedState(Exception):
-    """A state whose files are not what its manifest says."""
+class DamagedCheckpoint(Exception):
+    """The files of a checkpoint do not match its manifest."""
 
 
-def save(checkpoints, model, position: Position, memory: dict, fingerprint: str):
-    """Write one complete state and drop the oldest.
+def save(
+    checkpoints: Path, model: Any, position: Position, callback_state: dict, fingerprint: str
+) -> None:
+    """Write a checkpoint and delete the oldest.
 
     Args:
-        checkpoints: the run's folder of states.
-        memory: the callbacks' own state, JSON.
-        fingerprint: of the data set, which a resume must find again.
+        checkpoints: the run's checkpoint folder.
+        model: a compiled model.
+        position: the next batch.
+        callback_state: the state of the callbacks, JSON.
+        fingerprint: of the data set; resuming checks it.
 
     Raises:
-        GateFailed: a variable is NaN or infinite: such a state can't be resumed.
+        GateFailed: a variable is NaN or infinite.
     """
-    folder = checkpoints / _folder_name(position)
-    with replacing_folder(folder) as beside:
+    with replacing_folder(checkpoints / _folder_name(position)) as folder:
         arrays = [np.asarray(variable) for variable in variables(model)]
         _check_finite(arrays)
-        with open(beside / "variables.npz", "wb") as file:
+        with open(folder / "variables.npz", "wb") as file:
             np.savez(file, *arrays)
-        (beside / "memory.json").write_text(json.dumps(memory))
+        (folder / "memory.json").write_text(json.dumps(callback_state))
         manifest = {
             "version": runtime.versions().get("keras_ganvae"),
             "fingerprint": fingerprint,
             "position": asdict(position),
-            "sha256": {file.name: sha256_of(file) for file in sorted(beside.iterdir())},
+            "sha256": {file.name: sha256_of(file) for file in sorted(folder.iterdir())},
         }
         manifest["manifest_sha256"] = _digest(manifest)
-        (beside / "manifest.json").write_text(json.dumps(manifest, indent=2))
+        (folder / "manifest.json").write_text(json.dumps(manifest, indent=2))
     for old in folders(checkpoints)[:-KEPT]:
         shutil.rmtree(old)
 
 
-def newest(checkpoints, fingerprint: str):
-    """The newest whole state: (folder, position, memory).
+def newest(checkpoints: Path, fingerprint: str) -> tuple[Path, Position, dict]:
+    """The newest valid checkpoint: its folder, position, and callback state.
 
-    A damaged state is named in a warning and the one before it is used.
+    A damaged checkpoint is logged and the one before it used.
 
     Raises:
-        InputError: there is none, none is whole, or it belongs to another data set or
-            version of this package.
+        InputError: there is none, all are damaged, or the newest belongs to other data or to
+            another version of this package.
     """
     found = folders(checkpoints)
     if not found:
-        raise InputError(f"no saved state in {checkpoints}; the run must start again")
+        raise InputError(f"no checkpoint in {checkpoints}; start the run again")
     for folder in reversed(found):
         try:
-            manifest, memory = _read(folder)
-        except DamagedState as damage:
-            log.warning("state %s is damaged (%s); trying the one before", folder, damage)
+            manifest, callback_state = _read(folder)
+        except DamagedCheckpoint as damage:
+            log.warning("checkpoint %s is damaged (%s); trying the one before", folder, damage)
             continue
         _check_origin(folder, manifest, fingerprint)
-        return folder, Position(**manifest["position"]), memory
-    raise InputError(f"every saved state in {checkpoints} is damaged; the run must start again")
+        return folder, Position(**manifest["position"]), callback_state
+    raise InputError(f"every checkpoint in {checkpoints} is damaged; start the run again")
 
 
-def restore(folder, model):
-    """Put a state's values into the variables of a model that was built the same way."""
-    with np.load(folder / "variables.npz", allow_pickle=False) as arrays:
-        for i, variable in enumerate(variables(model)):
-            variable.assign(arrays[f"arr_{i}"])
+def restore(folder: Path, model: Any) -> None:
+    """Load a checkpoint into a compiled model of the same architecture and optimizers."""
+    _assign(folder, variables(model))
 
 
-def variables(model):
-    """Every variable that a step reads or writes, in a fixed order.
+def restore_weights(folder: Path, model: Any) -> None:
+    """Load the weights of a checkpoint into a model that need not be compiled."""
+    _assign(folder, model.variables)
 
-    They are known by their place: Keras's names count what else the process has made.
+
+def variables(model: Any) -> list:
+    """Every variable that a training step reads or writes, in a fixed order.
+
+    Checkpoints identify variables by position: their Keras names depend on what else the
+    process has built.
     """
     found = list(model.variables) + list(model.metrics_variables)
     for optimizer in model.optimizers:
@@ -100,18 +109,24 @@ def variables(model):
     return found
 
 
-def folders(checkpoints):
-    """The folders of states, oldest first; a name that begins with a dot was never finished."""
+def folders(checkpoints: Path) -> list[Path]:
+    """The checkpoints, oldest first; a name with a leading dot is an unfinished one."""
     if not checkpoints.is_dir():
         return []
     return sorted(p for p in checkpoints.iterdir() if p.is_dir() and not p.name.startswith("."))
 
 
-def discard_after(checkpoints, position: Position):
-    """Remove the states beyond a position: they are damaged, or the run would not be here."""
+def discard_after(checkpoints: Path, position: Position) -> None:
+    """Delete the checkpoints after a position."""
     for folder in folders(checkpoints):
         if folder.name > _folder_name(position):
             shutil.rmtree(folder)
+
+
+def _assign(folder, targets):
+    with np.load(folder / "variables.npz", allow_pickle=False) as arrays:
+        for i, variable in enumerate(targets):
+            variable.assign(arrays[f"arr_{i}"])
 
 
 def _folder_name(position):
@@ -122,27 +137,27 @@ def _read(folder):
     try:
         manifest = json.loads((folder / "manifest.json").read_text())
         if manifest.pop("manifest_sha256") != _digest(manifest):
-            raise DamagedState("manifest.json does not match its hash")
+            raise DamagedCheckpoint("manifest.json does not match its checksum")
         if _folder_name(Position(**manifest["position"])) != folder.name:
-            raise DamagedState("manifest.json is of another state")
+            raise DamagedCheckpoint("manifest.json belongs to another checkpoint")
         for name, sha256 in manifest["sha256"].items():
             if sha256_of(folder / name) != sha256:
-                raise DamagedState(f"{name} does not match its hash")
-        memory = json.loads((folder / "memory.json").read_text())
+                raise DamagedCheckpoint(f"{name} does not match its checksum")
+        callback_state = json.loads((folder / "memory.json").read_text())
     except FileNotFoundError as error:
-        raise DamagedState(f"{error.filename} is missing") from error
+        raise DamagedCheckpoint(f"{error.filename} is missing") from error
     except OSError as error:
-        raise DamagedState(f"{error.filename}: {error.strerror}") from error
+        raise DamagedCheckpoint(f"{error.filename}: {error.strerror}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DamagedState(f"manifest.json: {error}") from error
-    return manifest, memory
+        raise DamagedCheckpoint(f"manifest.json: {error}") from error
+    return manifest, callback_state
 
 
 def _check_finite(arrays):
     if not all(np.isfinite(array).all() for array in arrays):
         raise GateFailed(
-            "a weight became infinite or NaN; the last state before that is kept;"
-            " a smaller --learning-rate may help"
+            "a weight became infinite or NaN; the last checkpoint before it is kept;"
+            " a smaller `learning_rate` may help"
         )
 
 
@@ -150,12 +165,12 @@ def _check_origin(folder, manifest, fingerprint):
     version = runtime.versions().get("keras_ganvae")
     if manifest["version"] != version:
         raise InputError(
-            f"state {folder} was written by keras_ganvae {manifest['version']}, this is {version};"
-            " install that version to go on"
+            f"checkpoint {folder} was written by keras_ganvae {manifest['version']}, this is"
+            f" {version}; install that version to resume"
         )
     if manifest["fingerprint"] != fingerprint:
         raise InputError(
-            f"state {folder} was written on other data"
+            f"checkpoint {folder} was written with other data"
             f" (fingerprint {manifest['fingerprint'][:12]}, now {fingerprint[:12]})"
         )
 

@@ -1,28 +1,29 @@
-"""One process to a run folder."""
+"""One training process per run folder."""
 
 import contextlib
-import fcntl
-import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import filelock
 
 from keras_ganvae.errors import InputError
 
+NAME = ".lock"  # in the run folder; it stays there, empty
+
 
 @contextlib.contextmanager
-def locked(folder):
-    """Hold the run folder; the kernel lets go of it when the process dies, however it dies.
-
-    The lock is on the folder itself, so that nothing is left behind.
+def exclusive(folder: Path) -> Iterator[None]:
+    """Hold the lock of a run folder; the operating system frees it when the process dies.
 
     Raises:
         InputError: another process holds it.
     """
-    descriptor = os.open(folder, os.O_RDONLY)
+    lock = filelock.FileLock(folder / NAME, blocking=False)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(descriptor)
-        raise InputError(f"{folder} is in use by another process; wait for it to end") from error
+        lock.acquire()
+    except filelock.Timeout as error:
+        raise InputError(f"{folder} is in use by another process; wait until it ends") from error
     try:
         yield
     finally:
-        os.close(descriptor)
+        lock.release()

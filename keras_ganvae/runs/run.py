@@ -1,5 +1,9 @@
-"""A run folder: what training leaves behind, and the way back to the model."""
+"""A run folder: what training writes, and how to load the model from it.
 
+TensorFlow and Keras are imported only when a model is loaded.
+"""
+
+import contextlib
 import csv
 import dataclasses
 import json
@@ -9,13 +13,19 @@ import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from keras_ganvae import runtime
+from keras_ganvae import data, runtime
 from keras_ganvae.config import TrainConfig
 from keras_ganvae.distributed.cluster import LOGS
 from keras_ganvae.errors import InputError, first_line
 from keras_ganvae.files import replacing, write_json
 from keras_ganvae.priors.mixture import MixturePrior, NormalPrior
+from keras_ganvae.runs import checkpoints, lock
+
+FOLDERS = ("figures", "checkpoint", "tensorboard")
+# Written before the run is created: by the lock, and by the workers.
+KEPT = (lock.NAME, LOGS)
 
 
 @dataclass(frozen=True)
@@ -27,42 +37,43 @@ class Run:
     record: dict
 
     @classmethod
-    def create(cls, path, job) -> "Run":
+    def create(
+        cls, path: Path, config: TrainConfig, dataset: data.Dataset, trained_on: str
+    ) -> "Run":
         """Empty the folder and write config.json: enough to repeat the run.
 
-        The folder must be one that `check_free` passed, and be locked.
+        The caller has checked the folder with `check_free` and holds its lock.
 
         Args:
-            job: `recipe.Job`.
+            config: resolved.
+            trained_on: the devices, for the record.
         """
-        path = Path(path)
-        config = job.config
         record = {
             "arch": config.arch,
             "config": config.to_dict(),
-            "dataset": dataset_record(job.dataset),
-            "trained_on": job.placement.described(),
+            "dataset": dataset_record(dataset),
+            "trained_on": trained_on,
             "versions": runtime.versions(),
             "command": shlex.join(["keras-ganvae", *sys.argv[1:]]),
         }
         for old in path.iterdir():
-            if old.name != LOGS:  # workers are writing there already
+            if old.name not in KEPT:
                 shutil.rmtree(old) if old.is_dir() else old.unlink()
-        for folder in ("figures", "checkpoint", "tensorboard"):
+        for folder in FOLDERS:
             (path / folder).mkdir()
         write_json(path / "config.json", record)
         return cls(path, config, record)
 
-    def extended(self, epochs: int, write=True) -> "Run":
-        """The run with more epochs to train, recorded in its config.json unless not `write`."""
+    def extended(self, epochs: int) -> "Run":
+        """The run with more epochs to train; `write_config` records it."""
         config = dataclasses.replace(self.config, epochs=epochs)
-        record = self.record | {"config": config.to_dict()}
-        if write:
-            write_json(self.path / "config.json", record)
-        return Run(self.path, config, record)
+        return Run(self.path, config, self.record | {"config": config.to_dict()})
+
+    def write_config(self) -> None:
+        write_json(self.path / "config.json", self.record)
 
     @classmethod
-    def open(cls, path) -> "Run":
+    def open(cls, path: str | os.PathLike) -> "Run":
         """Read a run folder's config.json.
 
         Raises:
@@ -81,32 +92,36 @@ class Run:
         return cls(path, config, record)
 
     @property
-    def history_file(self):
+    def history_file(self) -> Path:
         return self.path / "history.csv"
 
     @property
-    def checkpoints(self):
+    def checkpoints(self) -> Path:
         return self.path / "checkpoint"
 
     @property
-    def figures(self):
+    def figures(self) -> Path:
         return self.path / "figures"
 
     @property
-    def tensorboard(self):
+    def tensorboard(self) -> Path:
         return self.path / "tensorboard"
 
     @property
-    def model_file(self):
+    def model_file(self) -> Path:
         return self.path / "model.keras"
 
     @property
-    def prior_file(self):
+    def prior_file(self) -> Path:
         return self.path / "prior.npz"
 
     @property
     def is_variational(self) -> bool:
         return self.config.beta is not None
+
+    @property
+    def is_finished(self) -> bool:
+        return self.model_file.exists()  # written last
 
     def history(self) -> list[dict]:
         """The rows of history.csv: int epochs, float values.
@@ -127,14 +142,20 @@ class Run:
             raise InputError(f"{self.history_file} is missing or damaged: {error}") from error
 
     def finished_epochs(self) -> int:
-        """Rows of history.csv; 0 if there is none yet."""
+        """The number of rows in history.csv; 0 if there is none yet."""
         return len(self.history()) if self.history_file.exists() else 0
 
-    def dataset(self, cache="memory"):
+    def progress(self) -> str | None:
+        """ "epoch 12 of 30, not finished"; None for a finished run."""
+        if self.is_finished:
+            return None
+        return f"epoch {self.finished_epochs()} of {self.config.epochs}, not finished"
+
+    def dataset(self, cache: str = "memory") -> data.Dataset:
         """Load the data set that the run was trained on.
 
         Args:
-            cache: where its images are kept; evaluation wants them in memory.
+            cache: where decoded images are kept; evaluation needs them in memory.
 
         Raises:
             InputError: it can't be found, or its content has changed.
@@ -148,72 +169,92 @@ class Run:
             )
         return dataset
 
-    def check_finished(self):
-        """InputError unless the run has its trained model."""
-        if not self.model_file.exists():
-            raise InputError(
-                f"{self.path} is not finished: it has no model.keras;"
-                f" go on with: keras-ganvae train --resume {self.path}"
-            )
+    def check_finished(self) -> None:
+        """Raise InputError unless the run has its trained model."""
+        if not self.is_finished:
+            raise InputError(f"{self.path} is not finished: no model.keras", resume=self.path)
 
-    def model(self):
-        """Load the trained model.
+    def model(self) -> Any:
+        """Load the trained model; of an unfinished run, the model of its newest checkpoint.
 
         Raises:
-            InputError: the run is not finished, or the file is damaged.
+            InputError: there is neither, or the file is damaged.
         """
+        if not self.is_finished:
+            return self._model_in_training()
         import keras
 
         import keras_ganvae.models  # noqa: F401 (registers the classes)
 
-        self.check_finished()
         try:
             return keras.saving.load_model(self.model_file)
-        except Exception as error:  # Keras raises whatever its zip and HDF5 readers do
+        except Exception as error:  # whatever Keras's zip and HDF5 readers raise
             raise InputError(
-                f"{self.model_file} is damaged ({first_line(error).rstrip('.')}); delete it, and"
-                f" train --resume {self.path} makes it again"
+                f"{self.model_file} is damaged ({first_line(error).rstrip('.')}); delete it and"
+                " resume the run to write it again",
+                resume=self.path,
             ) from error
 
-    def prior(self, name=None):
-        """What to sample from: "normal", "mixture", or None for the run's own default.
+    def _model_in_training(self):
+        from keras_ganvae import architectures
+
+        dataset = self.record["dataset"]
+        with runtime.dtype_policy(self.config.precision):
+            model = architectures.build(self.config, dataset["image_shape"])
+        for _ in range(3):
+            folder, *_ = checkpoints.newest(self.checkpoints, dataset["fingerprint"])
+            # Training may delete the checkpoint while it is being read.
+            with contextlib.suppress(FileNotFoundError):
+                checkpoints.restore_weights(folder, model)
+                return model
+        raise InputError(f"can't read a checkpoint of {self.path} while it trains; try again")
+
+    def prior(self, name: str | None = None) -> NormalPrior | MixturePrior:
+        """The distribution to sample latents from.
+
+        Args:
+            name: "normal" or "mixture"; None is the run's default. An unfinished run has no
+                mixture yet and defaults to N(0, I).
 
         Raises:
-            InputError: a GAN has no mixture; the file is missing or damaged.
+            InputError: the run has no mixture, or its file is damaged.
         """
-        name = name or self.config.sampling_prior or "normal"
+        default = self.config.sampling_prior if self.is_finished else None
+        name = name or default or "normal"
         if name == "normal":
             return NormalPrior(self.config.latent_dim)
         if not self.is_variational:
-            raise InputError(f"{self.path} holds a {self.config.arch}, whose prior is N(0, I)")
+            raise InputError(f"{self.path} is a {self.config.arch}; its prior is N(0, I)")
         try:
             return MixturePrior.load(self.prior_file)
         except FileNotFoundError as error:
-            raise InputError(f"{self.path} is not finished: it has no prior.npz") from error
-        except Exception as error:  # numpy raises whatever its zip reader does
             raise InputError(
-                f"{self.prior_file} is damaged ({first_line(error).rstrip('.')}); delete"
-                f" {self.model_file}, and train --resume {self.path} makes both again"
+                f"{self.path} is not finished: no prior.npz", resume=self.path
+            ) from error
+        except Exception as error:  # whatever numpy's zip reader raises
+            raise InputError(
+                f"{self.prior_file} is damaged ({first_line(error).rstrip('.')});"
+                f" delete {self.model_file} and resume the run to write both again",
+                resume=self.path,
             ) from error
 
-    def save_model(self, model):
+    def save_model(self, model: Any) -> None:
+        """Write model.keras, which marks the run as finished."""
         with replacing(self.model_file) as beside:
             model.save(beside)
 
 
 def _recorded_config(record):
-    """The config of a config.json that has what the rest of this package reads of it."""
+    """The config in a config.json; ValueError if the record is incomplete."""
     missing = {"name", "fingerprint"} - set(record["dataset"])
     config = TrainConfig.from_dict(record["config"])
     if missing or config.batch_size is None:
-        raise ValueError("it lacks settings that a run has")
+        raise ValueError("settings are missing")
     return config
 
 
-def load_dataset(config, cache="memory"):
-    """The data set that a config names, at its size, limit and validation split."""
-    from keras_ganvae import data
-
+def load_dataset(config: TrainConfig, cache: str = "memory") -> data.Dataset:
+    """Load the data set that a config names, with its image size, limit and splits."""
     return data.load(
         config.dataset,
         data_dir=config.data_dir,
@@ -224,8 +265,8 @@ def load_dataset(config, cache="memory"):
     )
 
 
-def dataset_record(dataset) -> dict:
-    """What config.json says of the data."""
+def dataset_record(dataset: data.Dataset) -> dict:
+    """The entry `dataset` of config.json."""
     return {
         "name": dataset.name,
         "fingerprint": dataset.fingerprint,
@@ -236,7 +277,7 @@ def dataset_record(dataset) -> dict:
     }
 
 
-def check_free(path, overwrite):
+def check_free(path: str | os.PathLike, overwrite: bool) -> None:
     """Refuse a folder whose content a new run would destroy.
 
     Raises:
@@ -245,15 +286,15 @@ def check_free(path, overwrite):
     """
     path = Path(path)
     if path.exists() and not path.is_dir():
-        raise InputError(f"--out {path} is a file")
-    if path.is_dir() and any(path.iterdir()):
+        raise InputError(f"`out` {path} is a file")
+    if path.is_dir() and any(each.name not in KEPT for each in path.iterdir()):
         if not (path / "config.json").exists():
-            raise InputError(f"--out {path} is not empty and not a run; choose another folder")
+            raise InputError(f"`out` {path} is not empty and not a run; choose another folder")
         if not overwrite:
             raise InputError(
-                f"--out {path} already holds a run; --overwrite replaces it, --resume continues it"
+                f"`out` {path} already holds a run; `overwrite` replaces it, `resume` continues it"
             )
-    # Asked, not tried: a run that is refused later leaves nothing behind.
+    # Only asked, not created: a run that fails a later check leaves nothing behind.
     nearest = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
-        raise InputError(f"can't write to --out {path}: {nearest} is not a writable folder")
+        raise InputError(f"can't write to `out` {path}: {nearest} is not a writable folder")

@@ -1,7 +1,7 @@
-"""What happens beside the steps of `fit`: history, pictures, guards, progress.
+"""The callbacks of a run: history, pictures, guards, progress.
 
-A callback with memory that a resumed run must have again keeps it in `memory`, a dict
-of JSON values, under its `key`; the saver writes all of them into the state.
+A callback whose state a resumed run needs keeps it in `state`, JSON; checkpoints hold it
+under the callback's `key`.
 """
 
 import csv
@@ -10,16 +10,25 @@ import math
 import sys
 import textwrap
 import time
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 
+from keras_ganvae.config import TrainConfig
+from keras_ganvae.data import Dataset
+from keras_ganvae.data.position import Position
 from keras_ganvae.distributed.cluster import own_log
 from keras_ganvae.errors import GateFailed
 from keras_ganvae.files import write_text
 from keras_ganvae.models import latents
-from keras_ganvae.plots import curves as figures
-from keras_ganvae.plots import images
+from keras_ganvae.plots import curves, images
+from keras_ganvae.runs.run import Run
+from keras_ganvae.training.checkpointing import CheckpointSaver
+from keras_ganvae.training.collapse import CollapseWatch
+from keras_ganvae.training.tensorboard import TensorBoard
 
 FIXED_NOISE = 64  # images in the grid that is drawn from the same z every epoch
 FIXED_NOISE_SEED = 1  # the same for every run, so that grids of runs can be laid side by side
@@ -29,21 +38,21 @@ PLOT_SECONDS = 30  # plots are redrawn at most this often: one takes 0.3 s
 
 
 class StopOnNonFinite(keras.callbacks.Callback):
-    """End the run at the first NaN or infinity in a logged value.
+    """Stops the run at the first NaN or infinity in a logged value.
 
     Raises:
         GateFailed: names the value, the epoch and the step.
     """
 
-    def __init__(self, first_step=0):
+    def __init__(self, first_step: int = 0):
         super().__init__()
-        self.first_step = first_step  # of the first epoch, which a resumed run begins midway
+        self.first_step = first_step  # a resumed run may start inside an epoch
 
     def on_epoch_begin(self, epoch, logs=None):
         self.epoch = epoch
 
     def on_train_batch_end(self, batch, logs=None):
-        # The logged means carry a NaN to the epoch's end; reading them costs microseconds.
+        # Reading the logged means costs microseconds.
         self._check(logs, f"epoch {self.epoch + 1}, step {batch + self.first_step + 1}")
 
     def on_epoch_end(self, epoch, logs=None):
@@ -54,32 +63,32 @@ class StopOnNonFinite(keras.callbacks.Callback):
         for name, value in (logs or {}).items():
             if not math.isfinite(value):
                 raise GateFailed(
-                    f"{name} became {float(value)} in {where}; the last state saved before"
-                    " that is kept; a smaller --learning-rate may help"
+                    f"{name} became {float(value)} in {where}; the last checkpoint before it"
+                    " is kept; a smaller `learning_rate` may help"
                 )
 
 
 class History(keras.callbacks.Callback):
-    """history.csv: one row per epoch, rewritten whole so that it is never half a row."""
+    """history.csv: one row per epoch. The file is replaced as a whole, never appended to."""
 
     key = "history"
 
-    def __init__(self, path, images_per_epoch, memory=None):
+    def __init__(self, path: Path, images_per_epoch: int, state: dict | None = None):
         super().__init__()
         self.path = path
         self.images_per_epoch = images_per_epoch
-        self.memory = memory or {"rows": [], "training_seconds": 0.0}
+        self.state = state or {"rows": [], "training_seconds": 0.0}
         self.validation_seconds = 0.0
 
     @property
-    def rows(self):
-        return self.memory["rows"]
+    def rows(self) -> list[dict]:
+        return self.state["rows"]
 
     def on_train_batch_begin(self, batch, logs=None):
         self.batch_start = time.perf_counter()
 
     def on_train_batch_end(self, batch, logs=None):
-        self.memory["training_seconds"] += time.perf_counter() - self.batch_start
+        self.state["training_seconds"] += time.perf_counter() - self.batch_start
 
     def on_test_begin(self, logs=None):
         self.validation_start = time.perf_counter()
@@ -88,19 +97,19 @@ class History(keras.callbacks.Callback):
         self.validation_seconds = time.perf_counter() - self.validation_start
 
     def on_epoch_end(self, epoch, logs=None):
-        seconds = self.memory["training_seconds"]
+        seconds = self.state["training_seconds"]
         row = {
             "epoch": epoch + 1,
             "seconds": round(seconds + self.validation_seconds, 3),
             "images_per_second": round(self.images_per_epoch / seconds, 1),
         }
-        # float32 is told apart by nine digits.
+        # Nine digits identify a float32.
         row |= {name: float(f"{float(value):.9g}") for name, value in logs.items()}
         self.rows.append(row)
-        self.memory["training_seconds"] = 0.0
+        self.state["training_seconds"] = 0.0
         self.write()
 
-    def write(self):
+    def write(self) -> None:
         if not self.rows:
             self.path.unlink(missing_ok=True)
             return
@@ -112,17 +121,24 @@ class History(keras.callbacks.Callback):
 
 
 class Pictures(keras.callbacks.Callback):
-    """figures/: the fixed-noise grid of every epoch, the plots, and reconstructions.
+    """figures/: a fixed-noise grid per epoch, the plots, and reconstructions.
 
-    `latest` holds the epoch's uint8 pictures by name, for TensorBoard.
+    `latest` has the epoch's uint8 pictures by name, for TensorBoard.
     """
 
-    def __init__(self, folder, config, history, validation_images, is_variational):
+    def __init__(
+        self,
+        folder: Path,
+        config: TrainConfig,
+        history: History,
+        validation_images: np.ndarray,
+        is_variational: bool,
+    ):
         super().__init__()
         self.folder = folder
         self.config = config
         self.history = history
-        self.originals = validation_images[: figures.PANEL]
+        self.originals = validation_images[: curves.PANEL]
         self.is_variational = is_variational
         self.plotted = -math.inf
         self.latest = {}
@@ -134,18 +150,18 @@ class Pictures(keras.callbacks.Callback):
         if time.monotonic() - self.plotted > PLOT_SECONDS:
             self.plot()
 
-    def plot(self):
-        """Redraw the plots from all rows so far."""
+    def plot(self) -> None:
+        """Draw the plots of all epochs so far."""
         if not self.history.rows:
             return
-        figures.plot_run(self.folder, self.history.rows, self.config, self.is_variational)
+        curves.plot_run(self.folder, self.history.rows, self.config, self.is_variational)
         if self.is_variational:
-            figures.plot_panels(self.folder / "reconstructions.png", self._panels())
+            curves.plot_panels(self.folder / "reconstructions.png", self._panels())
         self.plotted = time.monotonic()
 
     def _draw(self, epoch):
         fixed = self._noise(FIXED_NOISE_SEED)
-        # Offset so that no epoch's fresh noise is the fixed noise.
+        # The offset keeps fresh noise apart from the fixed noise.
         fresh = self._noise(1000 + epoch)
         pictures = {
             FIXED: self._decoded_grid(fixed),
@@ -161,7 +177,7 @@ class Pictures(keras.callbacks.Callback):
         return {
             "ground truth": self.originals,
             "reconstruction": self._reconstructions(),
-            "samples from N(0, I)": self._decode(self._noise(FIXED_NOISE_SEED))[: figures.PANEL],
+            "samples from N(0, I)": self._decode(self._noise(FIXED_NOISE_SEED))[: curves.PANEL],
         }
 
     def _reconstructions(self):
@@ -179,20 +195,20 @@ class Pictures(keras.callbacks.Callback):
         return np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)
 
 
-# The values of the bar, and their names there.
-SHORT = {"loss": "loss", "generator_loss": "G", "discriminator_loss": "D"}
+# Logged names and their labels in the progress bar.
+LABELS = {"loss": "loss", "generator_loss": "G", "discriminator_loss": "D"}
 
 
 class Progress(keras.callbacks.ProgbarLogger):
-    """Keras's progress bar with the losses alone, so that it fits 80 columns, and after
-    each epoch one line with every value and the progress."""
+    """Keras's progress bar with the losses only, to fit 80 columns, and a line per epoch with
+    every value and the time left."""
 
-    def __init__(self, total_epochs):
+    def __init__(self, total_epochs: int):
         super().__init__()
         self.total_epochs = total_epochs
 
-    def set_params(self, params):
-        # A begun epoch is finished by a `fit` of its own, which knows of no later ones.
+    def set_params(self, params: dict) -> None:
+        # The rest of a partly trained epoch is a `fit` of one epoch.
         super().set_params(params | {"epochs": self.total_epochs})
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -207,27 +223,83 @@ class Progress(keras.callbacks.ProgbarLogger):
             super().on_epoch_end(epoch, self._short(logs))
         values = [f"{name} {value:.4g}" for name, value in logs.items()]
         left = self.epochs - epoch - 1
-        # The last epoch is the best guess: the first one carries the tracing.
+        # From the last epoch: the first includes tracing.
         ending = f"about {duration(left * (time.monotonic() - self.start))} left"
         line = ", ".join([f"epoch {epoch + 1}/{self.epochs}", *values, *([ending] * bool(left))])
         print(textwrap.fill(line, 79, subsequent_indent="  "), file=sys.stderr)
 
     def _short(self, logs):
-        return {short: logs[name] for name, short in SHORT.items() if name in logs}
+        return {short: logs[name] for name, short in LABELS.items() if name in logs}
 
 
 class WorkerLog(keras.callbacks.Callback):
-    """Each epoch's values, in this worker's own log."""
+    """Writes each epoch's values to this worker's log file."""
 
     def on_epoch_end(self, epoch, logs=None):
         values = (f"{name} {float(value):.9g}" for name, value in logs.items())
         own_log.info("epoch %d: %s", epoch + 1, ", ".join(values))
 
 
-def duration(seconds) -> str:
-    """17 s, 4 min 10 s, 2 h 05 min."""
+def duration(seconds: float) -> str:
+    """Seconds as "17 s", "4 min 10 s" or "2 h 05 min"."""
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:
         return f"{hours} h {minutes:02d} min"
     return f"{minutes} min {seconds:02d} s" if minutes else f"{seconds} s"
+
+
+@dataclass
+class Callbacks:
+    """The callbacks of the process that writes the run, in the order in which they must run."""
+
+    guard: StopOnNonFinite
+    history: History
+    collapse: CollapseWatch
+    pictures: Pictures
+    tensorboard: TensorBoard
+    progress: Progress
+    checkpoints: CheckpointSaver
+
+    @classmethod
+    def of(
+        cls,
+        run: Run,
+        model: Any,
+        dataset: Dataset,
+        steps_per_epoch: int,
+        position: Position,
+        state: dict,
+        checkpoint_minutes: float,
+    ) -> "Callbacks":
+        """Create the callbacks of a run.
+
+        Args:
+            position: where `fit` starts.
+            state: of the callbacks at that position, from a checkpoint; empty at the start.
+            checkpoint_minutes: time between checkpoints inside an epoch.
+        """
+        config, validation = run.config, dataset.validation.images
+        history = History(run.history_file, len(dataset.train), state.get("history"))
+        history.write()  # a resumed run's file may have rows after the checkpoint
+        pictures = Pictures(run.figures, config, history, validation, run.is_variational)
+        collapse = CollapseWatch(validation, config.on_collapse == "stop", state.get("watch"))
+        tensorboard = TensorBoard(run.tensorboard, config, history, collapse, pictures, validation)
+        for callback in (pictures, tensorboard):
+            callback.set_model(model)
+        if not state:
+            tensorboard.write_hparams()
+        checkpoints = CheckpointSaver(
+            run,
+            dataset.fingerprint,
+            steps_per_epoch,
+            position,
+            [history, collapse, tensorboard],
+            checkpoint_minutes,
+        )
+        guard = StopOnNonFinite(position.step)
+        progress = Progress(config.epochs)
+        return cls(guard, history, collapse, pictures, tensorboard, progress, checkpoints)
+
+    def in_order(self) -> list[keras.callbacks.Callback]:
+        return [getattr(self, each.name) for each in fields(self)]

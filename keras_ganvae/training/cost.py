@@ -1,18 +1,19 @@
-"""What a training step costs, counted from the graph that TensorFlow runs."""
+"""The MACs of a training step, counted in the graph that TensorFlow runs."""
 
 import math
+from typing import Any
 
 import tensorflow as tf
 
 
-def multiply_adds(model, image_shape, batch_size=8) -> float:
-    """Multiply-adds per image of one `train_step`: matrix products and convolutions.
+def multiply_adds(model: Any, image_shape: tuple[int, ...], batch_size: int = 8) -> float:
+    """Count the MACs per image of one `train_step`: matrix products and convolutions.
 
-    Counted from the traced step, so backward passes are in and what is not computed
-    (a gradient nobody asks for) is not. Border padding counts as work.
+    The traced step includes the backward pass and excludes gradients that are not used.
+    Padding counts as work.
 
     Args:
-        model: compiled.
+        model: a compiled model.
         image_shape: (H, W, C).
     """
     batch = tf.TensorSpec((batch_size, *image_shape), tf.float32)
@@ -22,7 +23,7 @@ def multiply_adds(model, image_shape, batch_size=8) -> float:
 
 
 def _needed(graph):
-    """The operations that a result or a variable depends on; TensorFlow prunes the others."""
+    """The operations that an output or a variable depends on; TensorFlow prunes the others."""
     waiting = [output.op for output in graph.outputs] + list(graph.control_outputs)
     seen = set()
     while waiting:
@@ -40,8 +41,8 @@ def _matrix_product(op):
 
 
 def _convolution(small_image, kernel):
-    # Every position of the smaller image meets every weight of the kernel once, in the
-    # forward pass and in both backward ones.
+    # The kernel is applied at every position of the smaller image, in the forward pass and in
+    # both backward passes.
     return math.prod(small_image[:3]) * math.prod(kernel)
 
 

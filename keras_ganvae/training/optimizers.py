@@ -1,20 +1,22 @@
-"""The optimizers and the learning-rate schedule that a config names."""
+"""Optimizers, learning-rate schedule and XLA, as a config sets them."""
 
 import logging
+from typing import Any
 
 import keras
 import tensorflow as tf
 
+from keras_ganvae.config import TrainConfig
 from keras_ganvae.errors import InputError
 
 log = logging.getLogger("keras_ganvae")
 
-# Where the cosine ends: not zero, so that a run that is extended still learns.
+# The cosine ends above zero, so that an extended run still learns.
 FINAL_SHARE = 0.01
 
 
-def make_optimizer(config, steps_per_epoch: int, name: str):
-    """Adam or plain SGD, with the config's schedule; scaling the loss under float16."""
+def make_optimizer(config: TrainConfig, steps_per_epoch: int, name: str) -> Any:
+    """Adam or plain SGD with the config's schedule, and loss scaling under float16."""
     rate = learning_rate(config, steps_per_epoch)
     if config.optimizer == "sgd":
         optimizer = keras.optimizers.SGD(rate, name=name)
@@ -25,8 +27,8 @@ def make_optimizer(config, steps_per_epoch: int, name: str):
     return optimizer
 
 
-def learning_rate(config, steps_per_epoch: int):
-    """A number, or a cosine over `schedule_epochs` that then stays at its end."""
+def learning_rate(config: TrainConfig, steps_per_epoch: int) -> Any:
+    """A constant, or a cosine over `schedule_epochs` that stays at its final value."""
     if config.schedule == "constant":
         return config.learning_rate
     return keras.optimizers.schedules.CosineDecay(
@@ -34,20 +36,20 @@ def learning_rate(config, steps_per_epoch: int):
     )
 
 
-def compile_model(model, config, steps_per_epoch: int):
-    """Compile with one optimizer for each player of the model's game."""
+def compile_model(model: Any, config: TrainConfig, steps_per_epoch: int) -> None:
+    """Compile a model with one optimizer for each name in `model.optimizer_names`."""
     optimizers = {
         name: make_optimizer(config, steps_per_epoch, name) for name in model.optimizer_names
     }
     xla = use_xla(config)
     model.compile(**optimizers, jit_compile=xla)
     if xla and not model.jit_compile:
-        log.warning("no XLA: this process has trained without it before; start a new one")
+        log.warning("XLA off: this process trained without it before; start a new one")
 
 
-# Images per second with XLA over without it, default presets, on a CPU with AVX-512:
-# `scripts/benchmark_training.py --jit on`. No GPU has been measured.
-XLA_SPEED = {
+# Throughput with XLA relative to without, default presets, on a CPU with AVX-512:
+# `scripts/benchmark_training.py --jit on`. No GPU was measured.
+XLA_SPEEDUP = {
     ("cvae", "CPU"): 0.73,
     ("dcgan", "CPU"): 0.90,
     ("gan", "CPU"): 0.82,
@@ -55,28 +57,28 @@ XLA_SPEED = {
 }
 
 
-def use_xla(config) -> bool:
-    """Resolve `--jit`: `auto` is on where it was measured to be faster.
+def use_xla(config: TrainConfig) -> bool:
+    """Whether to compile the step with XLA: `jit=auto` does where it was measured to be faster.
 
     Raises:
-        InputError: it was asked for on several devices.
+        InputError: `jit=on` with several devices.
     """
     if config.jit == "on" and config.strategy in ("mirrored", "multi-worker"):
-        raise InputError("--jit on compiles a step for one device; leave it out, or --strategy")
+        raise InputError("`jit=on` compiles a step for one device; remove it or `strategy`")
     if config.jit == "auto":
-        return XLA_SPEED.get((config.arch, _device()), 0) > 1
+        return XLA_SPEEDUP.get((config.arch, _device()), 0) > 1
     return config.jit == "on"
 
 
-def described_compilation(config) -> str:
-    """Whether XLA compiles the step, and why."""
-    choice = "XLA" if use_xla(config) else "no XLA"
+def described_compilation(config: TrainConfig) -> str:
+    """Whether XLA compiles the step and why, such as "XLA off (0.73x throughput)"."""
+    choice = "XLA on" if use_xla(config) else "XLA off"
     if config.jit != "auto":
-        return f"{choice}, as asked"
-    speed = XLA_SPEED.get((config.arch, _device()))
-    if speed is None:
-        return f"{choice}: not measured for {config.arch} on a {_device()}"
-    return f"{choice}: it gave {speed} times the speed for {config.arch} on a {_device()}"
+        return f"{choice} (`jit={config.jit}`)"
+    speedup = XLA_SPEEDUP.get((config.arch, _device()))
+    if speedup is None:
+        return f"{choice} (not measured for {config.arch} on a {_device()})"
+    return f"{choice} ({speedup}x throughput for {config.arch} on a {_device()})"
 
 
 def _device() -> str:

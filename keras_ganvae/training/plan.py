@@ -1,41 +1,43 @@
-"""What `train --dry-run` says: the run as it would be, without a folder."""
+"""A dry run: what a training run would be and cost, without a run folder."""
 
 import math
-import resource
 import statistics
-import sys
 import time
+from typing import Any
 
 import numpy as np
 
-from keras_ganvae.data.pipeline import Position, steps_per_epoch
-from keras_ganvae.runs import checkpoints as state
+from keras_ganvae import runtime
+from keras_ganvae.config import TrainConfig
+from keras_ganvae.data.position import Position
+from keras_ganvae.distributed.cluster import Cluster
+from keras_ganvae.runs import checkpoints
 from keras_ganvae.runs.run import dataset_record
 from keras_ganvae.training.callbacks import duration
 from keras_ganvae.training.cost import multiply_adds
 from keras_ganvae.training.optimizers import described_compilation
-from keras_ganvae.training.setup import build, prepare, training_data
+from keras_ganvae.training.setup import build_model, prepare, training_data
 
-WARM_UP = 3  # steps that are not counted: the first traces the graph
+WARM_UP = 3  # steps that are not timed: the first one traces the graph
 SECONDS = 2.0  # of timing
 FLOAT = 4  # bytes
 
 
-def plan(config, cluster=None) -> dict:
-    """Sections of names and values: settings, data, networks, placement and cost.
+def plan(config: TrainConfig, cluster: Cluster | None = None) -> dict[str, dict[str, Any]]:
+    """Sections of names and values: settings, data, networks, placement, memory and cost.
 
-    Takes a few steps on the real data, to time them, with a model that is then dropped.
+    Times a few steps on the real data, with a model that is then dropped.
 
     Raises:
-        InputError: whatever `train` would refuse.
+        InputError: as `train`.
     """
-    job = prepare(config, cluster)
-    config, dataset = job.config, job.dataset
-    # Counted on one device: the shares of replicas add up to the same.
-    cost = multiply_adds(build(config, dataset), dataset.image_shape)
-    model = build(config, dataset, job.placement)
-    steps = steps_per_epoch(len(dataset.train), config.batch_size)
-    seconds = _step_seconds(model, job)
+    setup = prepare(config, cluster)
+    config, dataset = setup.config, setup.dataset
+    # Counted on one device; the replicas' parts add up to the same.
+    macs = multiply_adds(build_model(config, dataset), dataset.image_shape)
+    model = build_model(config, dataset, setup.placement)
+    steps = setup.steps_per_epoch
+    seconds = _step_seconds(model, setup)
     return {
         "settings": {k: v for k, v in config.to_dict().items() if v is not None},
         "data": dataset_record(dataset),
@@ -45,20 +47,20 @@ def plan(config, cluster=None) -> dict:
             for network in model.networks
         },
         "placement": {
-            "strategy": job.placement.described(),
+            "strategy": setup.placement.described(),
             "precision": config.precision,
             "compilation": described_compilation(config),
         },
         "memory": {
-            "weights and optimizers": _megabytes(sum(map(_size, state.variables(model)))),
+            "weights and optimizers": _megabytes(sum(map(_size, checkpoints.variables(model)))),
             "activations of a batch": f"about {_megabytes(_activations(model, config))}",
             "images": _images(dataset),
-            "peak of these steps": _megabytes(_peak()),
+            "peak of these steps": _megabytes(runtime.peak_memory()),
         },
         "cost": {
             "steps per epoch": steps,
             "steps": steps * config.epochs,
-            "multiply-adds per image": f"{cost / 1e6:.2f} million",
+            "MACs per image": f"{macs / 1e6:.2f} million",
             "time of a step": f"{1e3 * seconds:.1f} ms, measured",
             "time of an epoch": f"{duration(steps * seconds)}, without validation and pictures",
             "time of the run": f"about {duration(steps * seconds * config.epochs)}",
@@ -66,23 +68,23 @@ def plan(config, cluster=None) -> dict:
     }
 
 
-def _step_seconds(model, job) -> float:
-    """The median of a few seconds of real steps."""
-    batches = iter(training_data(job, Position()))
+def _step_seconds(model, setup):
+    """The median time of a step, over a few seconds."""
+    batches = iter(training_data(setup, Position()))
     model.make_train_function()
     name = model.means[0].name
     times, end = [], math.inf
     while time.perf_counter() < end or len(times) <= WARM_UP:
         start = time.perf_counter()
-        float(model.train_function(batches)[name])  # read, so that the step is over
+        float(model.train_function(batches)[name])  # reading it waits for the step
         times.append(time.perf_counter() - start)
         if len(times) == WARM_UP:
             end = time.perf_counter() + SECONDS
     return statistics.median(times[WARM_UP:])
 
 
-def _activations(model, config) -> int:
-    """Bytes of the layers' outputs for one batch, which the backward pass keeps."""
+def _activations(model, config):
+    """Bytes of the layers' outputs for one batch, which the backward pass needs."""
     passes = {"discriminator": 2}  # real images, then generated ones
     floats = sum(
         passes.get(network.name, 1) * math.prod(layer.output.shape[1:])
@@ -92,23 +94,17 @@ def _activations(model, config) -> int:
     return floats * config.batch_size * (FLOAT if config.precision == "float32" else FLOAT // 2)
 
 
-def _size(variable) -> int:
+def _size(variable):
     return math.prod(variable.shape) * FLOAT
 
 
-def _images(dataset) -> str:
+def _images(dataset):
     images = dataset.train.images
     size = _megabytes(math.prod(images.shape))
     return size if isinstance(images, np.ndarray) else f"{size}, not in memory"
 
 
-def _peak() -> int:
-    """Bytes of this process at its largest, TensorFlow's half gigabyte included."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-
-def _megabytes(count) -> str:
+def _megabytes(count):
     return f"{count / 1e6:,.1f} MB"
 
 

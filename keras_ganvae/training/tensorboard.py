@@ -1,9 +1,12 @@
-"""TensorBoard: scalars, pictures, weights and hyperparameters, all on the axis of epochs."""
+"""TensorBoard: scalars, images, weight histograms and hyperparameters, by epoch."""
 
 import contextlib
 import errno
 import os
 import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -12,12 +15,14 @@ from keras import ops
 from tensorboard.plugins.hparams import api as hparams
 
 from keras_ganvae import equations
+from keras_ganvae.config import TrainConfig
 from keras_ganvae.files import sync
 from keras_ganvae.models import latents
+from keras_ganvae.training.collapse import CollapseWatch
 
-VALIDATION_IMAGES = 500  # enough for the KL of each dimension to a few per cent
+VALIDATION_IMAGES = 500  # gives the KL per dimension to a few per cent
 
-# The columns of the HParams table, for models of either kind.
+# The columns of the HParams table, for both kinds of model.
 COMPARED = (
     "loss",
     "reconstruction",
@@ -27,7 +32,7 @@ COMPARED = (
     "real_accuracy",
     "fake_accuracy",
 )
-# What `evaluate` adds to them, under each prior.
+# Added by `evaluate`, for each prior.
 EVALUATED = (
     *("frechet", "kernel", "precision", "recall", "density", "coverage"),
     *("modes", "class_kl", "confidence", "nearest_training"),
@@ -37,8 +42,8 @@ EVALUATED_LIKELIHOOD = ("negative_elbo", "reconstruction", "kl", "bound", "activ
 
 
 @contextlib.contextmanager
-def writing(folder):
-    """TensorFlow's errors of a full or failing disk, as the OSError that they are."""
+def writing(folder: Path) -> Iterator[None]:
+    """Raise TensorFlow's errors of a full or failing disk as OSError."""
     try:
         yield
     except tf.errors.ResourceExhaustedError as error:
@@ -47,8 +52,8 @@ def writing(folder):
         raise OSError(errno.EIO, error.message.splitlines()[0], str(folder)) from error
 
 
-def rewind(folder, sizes):
-    """Take the event files back to the sizes of a saved state: no step appears twice."""
+def rewind(folder: Path, sizes: dict[str, int]) -> None:
+    """Truncate the event files to their sizes at a checkpoint: no step appears twice."""
     for file in folder.rglob("events.out.*"):
         size = sizes.get(str(file.relative_to(folder)))
         if size is None:
@@ -57,13 +62,13 @@ def rewind(folder, sizes):
             os.truncate(file, size)
 
 
-def write_evaluation(folder, numbers, epoch):
-    """Show what `evaluate` found beside the run's settings, in place of what it found before.
+def write_evaluation(folder: Path, numbers: dict[str, dict[str, float]], epoch: int) -> None:
+    """Replace the run's evaluation scalars, shown beside its settings.
 
     Args:
         folder: the run's tensorboard folder.
-        numbers: group ("normal", "mixture": the prior; or a binarization) -> name -> value.
-        epoch: the run's last.
+        numbers: group (the prior "normal" or "mixture", or a binarization) -> name -> value.
+        epoch: the run's last epoch.
     """
     shutil.rmtree(folder / "evaluation", ignore_errors=True)
     with writing(folder):
@@ -81,16 +86,24 @@ class TensorBoard(keras.callbacks.Callback):
     Args:
         folder: the run's tensorboard folder.
         config: the resolved `TrainConfig`, shown in the HParams panel.
-        history, watch, pictures: the callbacks whose values are shown; they must run first.
+        history, collapse, pictures: the callbacks whose values it logs; they must run first.
         validation_images: uint8 (N, H, W, C).
     """
 
-    def __init__(self, folder, config, history, watch, pictures, validation_images):
+    def __init__(
+        self,
+        folder: Path,
+        config: TrainConfig,
+        history: Any,
+        collapse: CollapseWatch,
+        pictures: Any,
+        validation_images: np.ndarray,
+    ):
         super().__init__()
         self.folder = folder
         self.config = config
         self.history = history
-        self.watch = watch
+        self.collapse = collapse
         self.pictures = pictures
         self.images = validation_images[:VALIDATION_IMAGES]
         self.writers = [
@@ -102,18 +115,18 @@ class TensorBoard(keras.callbacks.Callback):
     key = "tensorboard"
 
     @property
-    def memory(self):
-        """Size in bytes of each event file, so that a resumed run can cut off what came after."""
+    def state(self) -> dict[str, int]:
+        """The size of each event file in bytes, to which a resumed run truncates it."""
         self.flush()
         files = sorted(self.folder.rglob("events.out.*"))
         for file in files:
             sync(file)
         return {str(file.relative_to(self.folder)): file.stat().st_size for file in files}
 
-    def write_hparams(self):
-        """Register the run's settings, once, so that runs can be compared in a table."""
+    def write_hparams(self) -> None:
+        """Log the run's settings for the HParams table."""
         settings = self.config.to_dict()
-        # The same columns for every run: TensorBoard takes those of the first it finds.
+        # The same columns for every run: TensorBoard takes those of the first run it finds.
         columns = [hparams.HParam(name) for name in settings]
         metrics = (
             [
@@ -156,7 +169,7 @@ class TensorBoard(keras.callbacks.Callback):
             tf.summary.scalar("learning_rate", rate, step)
             for name, picture in self.pictures.latest.items():
                 tf.summary.image(name, picture[None], step)
-            for kind, message in self.watch.latest.items():
+            for kind, message in self.collapse.latest.items():
                 tf.summary.text(f"warning/{kind}", message, step)
             for weight in self.model.trainable_variables:
                 tf.summary.histogram(weight.path, weight, step)
@@ -167,14 +180,14 @@ class TensorBoard(keras.callbacks.Callback):
             if self.pictures.is_variational:
                 self._write_latents(step)
 
-    def flush(self):
+    def flush(self) -> None:
         with writing(self.folder):
             for writer in self.writers:
                 writer.flush()
 
     @contextlib.contextmanager
-    def closing(self):
-        """Close the event files at the end, without hiding an error that ended it early."""
+    def closing(self) -> Iterator[None]:
+        """Close the event files on exit, without hiding an exception."""
         try:
             yield
         except BaseException:

@@ -278,7 +278,7 @@ def test_a_dry_run_leaves_a_finished_run_alone(command, run_of):
     path = run_of("gan").path
     before = sorted(path.rglob("*"))
     code, out, _ = command("train", "--arch", "gan", *SMALL, "--dry-run", "--out", path)
-    assert code == 0 and "multiply-adds per image" in out
+    assert code == 0 and "MACs per image" in out
     assert sorted(path.rglob("*")) == before
 
 

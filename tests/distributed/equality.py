@@ -61,16 +61,16 @@ def trained(job):
 
 
 def built(job):
-    from keras_ganvae.training.setup import build
+    from keras_ganvae.training.setup import build_model
 
-    return build(job.config, job.dataset, job.placement)
+    return build_model(job.config, job.dataset, job.placement)
 
 
 def fit_epochs(model, job):
     """The values of each epoch, validation's among them."""
     import keras
 
-    from keras_ganvae.data.pipeline import Position
+    from keras_ganvae.data.position import Position
     from keras_ganvae.training.train import fit
 
     rows = []
@@ -83,7 +83,7 @@ def first_gradient(job):
     """Of all weights, from one step of gradient descent at rate 1."""
     import numpy as np
 
-    from keras_ganvae.data.pipeline import Position
+    from keras_ganvae.data.position import Position
     from keras_ganvae.training.setup import training_data
 
     descent = dataclasses.replace(job.config, optimizer="sgd", learning_rate=1.0)
@@ -113,7 +113,7 @@ def error_of_scalar_logs(job) -> str:
     import keras
     import tensorflow as tf
 
-    from keras_ganvae.data.pipeline import Position
+    from keras_ganvae.data.position import Position
     from keras_ganvae.training.setup import training_data
 
     class Plain(keras.Model):

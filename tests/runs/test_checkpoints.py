@@ -7,11 +7,11 @@ import shutil
 import numpy as np
 import pytest
 
-from keras_ganvae.data.pipeline import Position
+from keras_ganvae.data.position import Position
 from keras_ganvae.errors import GateFailed, InputError
 from keras_ganvae.runs import checkpoints as state
 from keras_ganvae.runs.run import Run
-from keras_ganvae.training import train as recipe
+from keras_ganvae.training.train import resume
 
 FILES = ("variables.npz", "memory.json", "manifest.json")
 FINGERPRINT = "f" * 64
@@ -74,7 +74,7 @@ def test_no_bit_of_the_manifest_can_flip_unseen(checkpoints, caplog):
 def test_without_a_whole_state_the_run_is_refused(name, checkpoints):
     for folder in list(checkpoints.iterdir()):
         delete(folder / name)
-    with pytest.raises(InputError, match="every saved state .* is damaged"):
+    with pytest.raises(InputError, match="every checkpoint .* is damaged"):
         state.newest(checkpoints, FINGERPRINT)
 
 
@@ -90,7 +90,7 @@ def test_only_the_newest_two_are_kept(checkpoints, make_model):
 
 
 def test_other_data_are_refused(checkpoints):
-    with pytest.raises(InputError, match="written on other data"):
+    with pytest.raises(InputError, match="written with other data"):
         state.newest(checkpoints, "0" * 64)
 
 
@@ -114,7 +114,7 @@ def test_weights_that_are_no_numbers_are_not_saved(checkpoints, make_model):
 
 
 def test_no_state_is_said(tmp_path):
-    with pytest.raises(InputError, match="no saved state"):
+    with pytest.raises(InputError, match="no checkpoint"):
         state.newest(tmp_path, FINGERPRINT)
 
 
@@ -137,7 +137,7 @@ def test_a_run_goes_on_from_the_state_before_a_damaged_one(run_of, tmp_path, cap
     run = Run.open(tmp_path / "run")
     truncate(run.checkpoints / "00002-0000000" / "variables.npz")
     run.model_file.unlink()
-    recipe.resume(run.path)
+    resume(run.path)
     assert "is damaged" in caplog.text
     assert json.loads(json.dumps(drop_times(run))) == drop_times(whole)
 

@@ -10,6 +10,7 @@ from PIL import Image
 
 from keras_ganvae import TrainConfig, architectures, data, load_run
 from keras_ganvae.errors import InputError
+from keras_ganvae.runs import lock
 from keras_ganvae.runs.run import check_free
 
 ARCHITECTURES = architectures.names()
@@ -65,12 +66,14 @@ def test_every_file_is_there_and_no_litter(run_of, arch):
     expected |= {f"figures/{name}" for name in figures}
     others = found - expected
     assert expected <= found
+    others -= {lock.NAME}
     assert all(each.split("/")[0] in ("checkpoint", "tensorboard") for each in others), others
-    assert not any(part.startswith(".") for each in found for part in each.split("/"))
+    assert not any(part.startswith(".") for each in others for part in each.split("/"))
     assert {p.name for p in run.path.iterdir()} == {
         "checkpoint",
         "figures",
         "tensorboard",
+        lock.NAME,
     } | {name for name in expected if "/" not in name}
 
 
@@ -152,7 +155,7 @@ def test_a_vae_has_a_mixture_prior_of_its_latents(run_of, arch):
 def test_a_gan_has_the_normal_prior_alone(run_of, arch):
     run = run_of(arch)
     assert run.prior().name == "normal"
-    with pytest.raises(InputError, match=f"holds a {arch}, whose prior is N"):
+    with pytest.raises(InputError, match=f"is a {arch}; its prior is N"):
         run.prior("mixture")
 
 
@@ -220,13 +223,13 @@ def test_tensorboard_has_the_hyperparameters(run_of, events, arch):
 
 
 @pytest.mark.parametrize("arch", ARCHITECTURES)
-def test_the_state_of_the_last_epoch_is_kept(run_of, arch):
-    from keras_ganvae.data.pipeline import Position
-    from keras_ganvae.runs import checkpoints as state
+def test_the_checkpoint_of_the_last_epoch_is_kept(run_of, arch):
+    from keras_ganvae.data.position import Position
+    from keras_ganvae.runs import checkpoints
 
     run = run_of(arch)
     fingerprint = run.record["dataset"]["fingerprint"]
-    _, position, memory = state.newest(run.checkpoints, fingerprint)
+    _, position, memory = checkpoints.newest(run.checkpoints, fingerprint)
     assert position == Position(2, 0)
     assert [row["epoch"] for row in memory["history"]["rows"]] == [1, 2]
 
@@ -270,10 +273,9 @@ def _open_all(path):
         (lambda path: (path / "history.csv").write_text("epoch\nx\n"), "history.csv is missing"),
         (lambda path: (path / "prior.npz").unlink(), "no prior.npz"),
         (lambda path: (path / "prior.npz").write_bytes(b"x" * 99), "prior.npz is damaged"),
-        (lambda path: (path / "model.keras").unlink(), "is not finished: it has no model.keras"),
         (
             lambda path: (path / "model.keras").write_bytes(b""),
-            "model.keras is damaged .*; delete it, and train --resume .* makes it again",
+            "model.keras is damaged .*; delete it and resume the run to write it again",
         ),
     ],
 )
@@ -293,6 +295,31 @@ def test_truncated_files(copied, name, share):
     (path / name).write_bytes(content[: int(share * len(content))])
     with pytest.raises(InputError, match=f"{name} is damaged"):
         _open_all(path)
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_an_unfinished_run_gives_the_model_of_its_newest_checkpoint(run_of, copied, arch):
+    finished = run_of(arch).model()
+    path = copied(arch)
+    (path / "model.keras").unlink()
+    (path / "prior.npz").unlink(missing_ok=True)
+    run = load_run(path)
+    assert run.progress() == "epoch 2 of 2, not finished" and run_of(arch).progress() is None
+    for found, expected in zip(run.model().get_weights(), finished.get_weights(), strict=True):
+        np.testing.assert_array_equal(found, expected)
+    assert run.prior().name == "normal"
+    with pytest.raises(InputError, match="is not finished: no model.keras") as failure:
+        run.check_finished()
+    assert failure.value.resume == path
+
+
+def test_a_run_without_any_checkpoint_has_no_model(copied):
+    path = copied("vae")
+    (path / "model.keras").unlink()
+    for folder in (path / "checkpoint").iterdir():
+        (folder / "manifest.json").unlink()
+    with pytest.raises(InputError, match="every checkpoint in .* is damaged"):
+        load_run(path).model()
 
 
 def test_a_missing_run(tmp_path):
@@ -330,7 +357,7 @@ def test_free_places(tmp_path, overwrite):
         (lambda path: (path / "deep").mkdir(parents=True), "not empty and not a run"),
         (
             lambda path: (path.mkdir(), (path / "config.json").write_text("{}")),
-            "already holds a run; --overwrite replaces it",
+            "already holds a run; `overwrite` replaces it",
         ),
     ],
 )
@@ -358,5 +385,5 @@ def test_overwriting_is_for_runs_only(tmp_path):
 
 def test_a_place_that_can_not_be_written(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="can't write to --out"):
+    with pytest.raises(InputError, match="can't write to `out`"):
         check_free(tmp_path / "file" / "run", False)

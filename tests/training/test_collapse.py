@@ -9,7 +9,7 @@ from keras_ganvae import TrainConfig
 from keras_ganvae.errors import GateFailed
 from keras_ganvae.runs.run import Run
 from keras_ganvae.training import collapse as watch
-from keras_ganvae.training import train as recipe
+from keras_ganvae.training.train import train
 
 SMALL = {"dataset": "synthetic", "limit": 256, "batch_size": 64, "epochs": 4}
 
@@ -66,28 +66,28 @@ def accuracies(real, fake):
 
 
 def test_a_healthy_gan_is_left_alone(images):
-    assert watched(images, Healthy(images), accuracies(0.6, 0.7)).memory["warned"] == []
+    assert watched(images, Healthy(images), accuracies(0.6, 0.7)).state["warned"] == []
 
 
 def test_one_mode_is_told(images, caplog):
     with caplog.at_level(logging.WARNING, "keras_ganvae"):
         each = watched(images, Collapsed(images), accuracies(0.6, 0.7))
-    assert each.memory["warned"] == ["mode collapse"]
+    assert each.state["warned"] == ["mode collapse"]
     assert caplog.text.count("mode collapse") == 1  # said once, not every epoch
 
 
 def test_a_pinned_discriminator_is_told_after_its_third_epoch(images):
     logs = accuracies(0.99, 0.995)
-    assert watched(images, Healthy(images), logs, epochs=2).memory["warned"] == []
+    assert watched(images, Healthy(images), logs, epochs=2).state["warned"] == []
     three = watched(images, Healthy(images), logs, epochs=3)
-    assert three.memory["warned"] == ["discriminator pinned"]
+    assert three.state["warned"] == ["discriminator pinned"]
 
 
 def test_the_count_goes_on_after_a_resume(images):
     logs = accuracies(0.99, 0.995)
-    memory = watched(images, Healthy(images), logs, epochs=2).memory
-    resumed = watched(images, Healthy(images), logs, epochs=1, memory=memory)
-    assert resumed.memory["warned"] == ["discriminator pinned"]
+    state = watched(images, Healthy(images), logs, epochs=2).state
+    resumed = watched(images, Healthy(images), logs, epochs=1, state=state)
+    assert resumed.state["warned"] == ["discriminator pinned"]
 
 
 @pytest.mark.parametrize(
@@ -99,16 +99,16 @@ def test_the_count_goes_on_after_a_resume(images):
     ],
 )
 def test_posterior_collapse_is_told_by_the_kl_and_the_active_dimensions(model, kl, warned, images):
-    assert watched(images, model(images), {"kl": kl}).memory["warned"] == warned
+    assert watched(images, model(images), {"kl": kl}).state["warned"] == warned
 
 
 def test_the_first_epochs_of_a_posterior_are_not_judged(images):
-    assert watched(images, Collapsed(images), {"kl": 0.1}, epochs=2).memory["warned"] == []
+    assert watched(images, Collapsed(images), {"kl": 0.1}, epochs=2).state["warned"] == []
 
 
 def test_one_validation_image_has_no_diversity_to_judge_by(images):
     each = watched(images[:1], Collapsed(images), accuracies(0.6, 0.7))
-    assert each.memory["warned"] == []
+    assert each.state["warned"] == []
 
 
 def test_stop_ends_the_run_before_the_next_epoch(images):
@@ -120,7 +120,7 @@ def test_stop_ends_the_run_before_the_next_epoch(images):
 def test_a_beta_of_100_collapses_the_posterior_and_stops(tmp_path):
     config = TrainConfig(arch="vae", beta=100.0, on_collapse="stop", **SMALL | {"epochs": 30})
     with pytest.raises(GateFailed, match="posterior collapse"):
-        recipe.train(config, tmp_path / "run")
+        train(config, tmp_path / "run")
     # The epoch that was judged is in the history and in a state.
     assert len(Run.open(tmp_path / "run").history()) < 30
     assert any((tmp_path / "run" / "checkpoint").iterdir())
@@ -153,10 +153,10 @@ def test_the_papers_gan_without_dropout_is_told(tmp_path, caplog):
         **SMALL | {"epochs": 30, "batch_size": 32},
     )
     with pytest.raises(GateFailed, match="mode collapse: the samples vary"):
-        recipe.train(config, tmp_path / "run")
+        train(config, tmp_path / "run")
     assert "warning, epoch" in caplog.text
 
 
 def test_the_default_gan_is_left_alone_from_its_first_steps(tmp_path, caplog):
-    recipe.train(TrainConfig(arch="gan", **SMALL | {"batch_size": 32}), tmp_path / "run")
+    train(TrainConfig(arch="gan", **SMALL | {"batch_size": 32}), tmp_path / "run")
     assert "warning, epoch" not in caplog.text

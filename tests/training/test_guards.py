@@ -2,10 +2,10 @@ import pytest
 
 import keras_ganvae
 from keras_ganvae import TrainConfig
-from keras_ganvae.data.pipeline import Position
+from keras_ganvae.data.position import Position
 from keras_ganvae.errors import GateFailed, InputError
-from keras_ganvae.runs import checkpoints as state
-from keras_ganvae.training import setup as job
+from keras_ganvae.runs import checkpoints
+from keras_ganvae.training import setup
 
 SETTINGS = {"dataset": "synthetic", "limit": 64, "epochs": 3, "batch_size": 16}
 STEPS = 4
@@ -17,7 +17,7 @@ def poisoned(monkeypatch):
     """`poisoned(step, value)`: from this step on (from 0, over all epochs) pixels are `value`."""
     import tensorflow as tf
 
-    made = job.training_batches
+    made = setup.training_batches
 
     def poison(step, value):
         def batches(*args, **kwargs):
@@ -27,7 +27,7 @@ def poisoned(monkeypatch):
                 .map(lambda i, x: tf.where(i >= step, tf.cast(value, tf.float32), x))
             )
 
-        monkeypatch.setattr(job, "training_batches", batches)
+        monkeypatch.setattr(setup, "training_batches", batches)
 
     return poison
 
@@ -43,7 +43,7 @@ def test_a_loss_that_is_no_number_stops_the_run(poisoned, tmp_path, arch, value)
     assert failure.value.exit_code == 1
     run = keras_ganvae.load_run(tmp_path / "run")
     assert [row["epoch"] for row in run.history()] == [1]
-    _, position, _ = state.newest(run.checkpoints, run.record["dataset"]["fingerprint"])
+    _, position, _ = checkpoints.newest(run.checkpoints, run.record["dataset"]["fingerprint"])
     assert position == Position(1, 0)
     assert not run.model_file.exists()
 
@@ -52,7 +52,7 @@ def test_a_diverging_run_stops_in_its_first_epoch(tmp_path):
     config = TrainConfig(
         arch="vae", optimizer="sgd", learning_rate=1e30, schedule="constant", **SETTINGS
     )
-    with pytest.raises(GateFailed, match=r"epoch 1, step [12]\b.*--learning-rate"):
+    with pytest.raises(GateFailed, match=r"epoch 1, step [12]\b.*`learning_rate`"):
         keras_ganvae.train(config, tmp_path / "run")
     assert not (tmp_path / "run" / "model.keras").exists()
     assert not list((tmp_path / "run" / "figures").glob("samples-*"))
@@ -61,7 +61,7 @@ def test_a_diverging_run_stops_in_its_first_epoch(tmp_path):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"batch_size": 65}, "batch_size 65 is larger than the 64 training images"),
+        ({"batch_size": 65}, "`batch_size` 65 is larger than the 64 training images"),
         ({"dataset": "syntetic"}, "did you mean synthetic"),
         ({"arch": "vea"}, "unknown architecture 'vea'; did you mean 'vae'"),
         ({"dropout": True}, "dropout is a setting of adversarial models"),
