@@ -1,11 +1,11 @@
 #!/usr/bin/env python
-"""What saving the state costs, as a share of the training time.
+"""Benchmark checkpoints: the share of the training time that saving them takes.
 
     python scripts/benchmark_saving.py [--folder DIR] [--json]
 
-Each architecture's default preset takes steps on random images and saves its state, in
-turn. A state is saved after each epoch (of MNIST's 55,000 training images) and every
-five minutes inside one, so an epoch shorter than that saves once.
+Each architecture's default preset alternates between steps on random images and saving a
+checkpoint. A run saves one after each epoch (of MNIST's 55,000 training images) and every five
+minutes inside an epoch, so a shorter epoch saves once.
 """
 
 import argparse
@@ -28,7 +28,7 @@ STEPS = 30
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--folder", default=".", help="on the disk to write to")
+    parser.add_argument("--folder", default=".", help="a folder on the disk to measure")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     runtime.start()
@@ -36,7 +36,7 @@ def main():
     if args.json:
         print(json.dumps(rows, indent=2))
         return
-    print("arch    state MB  save ms  step ms  epoch s   share")
+    print("arch        MB     save ms  step ms  epoch s   share")
     for row in rows:
         print(
             f"{row['arch']:7} {row['megabytes']:8.1f} {row['save_ms']:8.1f} {row['step_ms']:8.2f}"

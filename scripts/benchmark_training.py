@@ -1,24 +1,25 @@
 #!/usr/bin/env python
-"""Time the training step of each architecture: against a matrix product, and on replicas.
+"""Benchmark the training step of each architecture, and distribution strategies.
 
     python scripts/benchmark_training.py [--seconds 5] [--jit {auto,on,off}] [--json]
         [--only steps|replicas] [--gpu-tflops F] [--interconnect-gb F] [--latency-us F]
 
-Three tables. Steps: parameters, multiply-adds per image of one step (counted from its
-graph), images per second, GFLOP/s, that as a share of a 2048 x 2048 float32 matrix product,
-and what the input pipeline takes of the step. The product is timed before and after each
-model, in the same process, and the faster of the two is the yardstick: the machine's speed
-drifts, the share drifts less. The step is timed on a data set of one batch that is there
-already; the pipeline's share is what it takes longer than that to give a batch, alone.
+Prints three tables.
 
-Replicas: images per second of one device, of two replicas in one process, and of two worker
-processes, on the same cores and at the same global batch, so that their ratio is what the
-strategy itself costs. One device is timed first and last, and the mean is the yardstick. What
-a strategy adds does not grow with the batch (the exchange of the gradients, and a step of the
-optimizer on every replica), so it is measured at the preset's batch and at a large one.
+Steps: parameters, MACs per image of a training step (counted in its graph), throughput,
+GFLOP/s, their share of a 2048 x 2048 float32 matrix product, and the input pipeline's share of
+the step. The product is timed before and after each model in the same process; the faster
+time is the reference, since the machine's speed drifts. The step is timed on one batch in
+memory; the pipeline's share is the extra time it needs to deliver a batch.
 
-Plan: what more GPUs would give, computed from the first table and stated assumptions. It is
-not a measurement.
+Replicas: throughput of one device, of two replicas in one process, and of two worker
+processes, on the same cores with the same global batch. The ratio is the cost of the strategy.
+One device is timed first and last; their mean is the reference. The overhead (all-reduce, an
+optimizer step per replica) does not grow with the batch, so a small and a large batch are
+measured.
+
+Plan: the throughput of more GPUs, computed from the first table and stated assumptions. Not a
+measurement.
 """
 
 import argparse
@@ -49,21 +50,21 @@ COLUMNS = (
     ("share_of_input", "{:>5.1%}"),
 )
 HEADINGS = (
-    *("arch", "preset", "XLA", "batch", "parameters", "M m-a", "img/s", "GFLOPS", "share"),
+    *("arch", "preset", "XLA", "batch", "parameters", "M MACs", "img/s", "GFLOPS", "share"),
     "input",
 )
 GPUS = (1, 8, 64)
 WARM_UP = 5
 EPOCH = 8  # batches
-BATCHES = 50  # taken at a time
-ROUNDS = 30  # of taking them
-NOMINAL_STEP = 1e-4  # seconds for each image, to turn --seconds into a number of steps
+BATCHES = 50  # per timing of the input pipeline
+ROUNDS = 30  # timings of the input pipeline
+NOMINAL_STEP = 1e-4  # seconds per image, to convert --seconds into a number of steps
 FORMULA = """\
 Plan, not measured: n GPUs of {tflops:g} TFLOP/s, each with the batch of the table, at the share
-of the product measured here; gradients exchanged in a ring over {gigabytes:g} GB/s and
-{latency:g} us a hop. images/s = n B / (2 M B / (share F) + 2 (n - 1) / n G / W + 2 (n - 1) L),
-B images of M multiply-adds, F FLOP/s, G bytes of gradients, W bytes/s, L seconds. It leaves
-out what launching kernels costs, which bounds models as small as these."""
+of the product measured here; ring all-reduce over {gigabytes:g} GB/s and {latency:g} us a hop.
+images/s = n B / (2 M B / (share F) + 2 (n - 1) / n G / W + 2 (n - 1) L), B images of M MACs,
+F FLOP/s, G bytes of gradients, W bytes/s, L seconds. Kernel launches are left out; they bound
+models this small."""
 
 
 def main():
@@ -100,17 +101,23 @@ def main():
 
 def parse():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=5.0, help="of timing for each model")
-    parser.add_argument("--jit", choices=("auto", "on", "off"), default="auto", help="XLA")
-    parser.add_argument("--only", choices=("steps", "replicas"), help="one table")
+    parser.add_argument("--seconds", type=float, default=5.0, help="timing per model (default 5)")
     parser.add_argument(
-        "--batches", type=int, nargs="+", default=[128, 1024], help="global ones of the replicas"
+        "--jit", choices=("auto", "on", "off"), default="auto", help="compile with XLA"
     )
-    parser.add_argument("--gpu-tflops", type=float, default=19.5, help="of a GPU, float32")
-    parser.add_argument("--interconnect-gb", type=float, default=25.0, help="GB/s of a GPU's link")
-    parser.add_argument("--latency-us", type=float, default=5.0, help="of one hop")
+    parser.add_argument("--only", choices=("steps", "replicas"), help="print one table")
+    parser.add_argument(
+        "--batches",
+        type=int,
+        nargs="+",
+        default=[128, 1024],
+        help="global batch sizes",
+    )
+    parser.add_argument("--gpu-tflops", type=float, default=19.5, help="float32 TFLOP/s of a GPU")
+    parser.add_argument("--interconnect-gb", type=float, default=25.0, help="interconnect per GPU")
+    parser.add_argument("--latency-us", type=float, default=5.0, help="latency of a hop")
     parser.add_argument("--json", action="store_true")
-    # How it calls itself, for a process of its own for each strategy and worker.
+    # For the subprocesses that it starts, one per strategy and worker.
     parser.add_argument("--strategy", help=argparse.SUPPRESS)
     parser.add_argument("--workers", help=argparse.SUPPRESS)
     parser.add_argument("--worker-index", type=int, help=argparse.SUPPRESS)
@@ -118,7 +125,7 @@ def parse():
 
 
 def measure(arch, preset, jit, seconds):
-    """One row: a model's step on random images, between two timings of the product."""
+    """A row of the first table: a model's step on random images."""
     import numpy as np
     import tensorflow as tf
 
@@ -133,10 +140,10 @@ def measure(arch, preset, jit, seconds):
     compile_model(model, config, steps_per_epoch=1000)
     cost = multiply_adds(model, IMAGE_SHAPE)
     batch = config.batch_size
-    count = 20_000 // batch * batch  # or the last batch would be smaller
+    count = 20_000 // batch * batch  # whole batches
     images = np.random.default_rng(0).integers(0, 256, (count, *IMAGE_SHAPE), np.uint8)
     model.make_train_function()
-    # The logs are read, as `fit` reads them: TensorFlow may otherwise run ahead.
+    # Reading the logs, as `fit` does, waits for the step.
     name = model.means[0].name
     before = product_gflops()
     there = tf.data.Dataset.from_tensors((images[:batch] / 255).astype(np.float32)).repeat()
@@ -163,14 +170,14 @@ def measure(arch, preset, jit, seconds):
 
 
 def input_seconds(fed, there):
-    """What a batch of the data set `fed` takes longer than one of `there`, by turns."""
+    """The extra time per batch of the data set `fed` over `there`, timed alternately."""
     import tensorflow as tf
 
     def taking(batches):
         iterator = iter(batches)
 
         @tf.function
-        def take():  # in a graph: without a call from Python for each
+        def take():  # in a graph, to leave out Python's calls
             for _ in tf.range(BATCHES):
                 next(iterator)
 
@@ -185,7 +192,7 @@ def input_seconds(fed, there):
 
 
 def product_gflops():
-    """GFLOP/s of a float32 matrix product through TensorFlow."""
+    """GFLOP/s of a float32 matrix product in TensorFlow."""
     import tensorflow as tf
 
     matrix = tf.random.stateless_normal((SIDE, SIDE), seed=(0, 0))
@@ -194,7 +201,7 @@ def product_gflops():
 
 
 def typical_seconds(work, seconds):
-    """The median time of one call, after three that are not counted."""
+    """The median time of a call, after three warm-up calls."""
     for _ in range(3):
         work()
     times, end = [], time.perf_counter() + seconds
@@ -210,7 +217,7 @@ def timed(work):
 
 
 def compare_strategies(batch, seconds):
-    """A row for each architecture: images per second of each strategy, and the ratios."""
+    """A row per architecture: the throughput of each strategy, and the ratios."""
     first = started("single", batch, seconds)[0]
     mirrored = started("mirrored", batch, seconds)[0]
     workers = started("multi-worker", batch, seconds, 2)
@@ -225,7 +232,7 @@ def compare_strategies(batch, seconds):
 
 
 def started(strategy, batch, seconds, count=1):
-    """What each of `count` processes of a strategy measured."""
+    """The results of `count` processes of a strategy."""
     command = [sys.executable, __file__, "--strategy", strategy, "--batches", str(batch)]
     command += ["--seconds", str(seconds)]
     environment = os.environ
@@ -252,7 +259,7 @@ def started(strategy, batch, seconds, count=1):
 
 
 def throughputs(args):
-    """Images per second of each architecture's default preset, under one strategy."""
+    """The throughput of each architecture's default preset under one strategy."""
     import dataclasses
 
     import numpy as np
@@ -272,7 +279,7 @@ def throughputs(args):
     )
     setup = prepare(config, cluster.from_flags(args.workers, args.worker_index))
     batch = args.batches[0]
-    # Whole batches only: the median would mix the times of two kinds.
+    # Whole batches, so that the median is of equal steps.
     images = np.resize(setup.dataset.train.images, (EPOCH * batch, *IMAGE_SHAPE))
     setup = dataclasses.replace(
         setup, dataset=dataclasses.replace(setup.dataset, train=Split(images))
@@ -292,13 +299,13 @@ def throughputs(args):
 
 
 def seconds_of_steps(step, count):
-    """The median time of a step, over `count` of them: all workers must take as many."""
+    """The median time of `count` steps; all workers must take the same number."""
     times = [timed(step) for _ in range(WARM_UP + count)]
     return statistics.median(times[WARM_UP:])
 
 
 def plan(row, args):
-    """Images per second of 1, 8, 64 GPUs: see FORMULA."""
+    """The throughput of 1, 8 and 64 GPUs; see FORMULA."""
     batch, gradients = row["batch"], row["gradient_bytes"]
     compute = 2e6 * row["mega_multiply_adds"] * batch
     compute /= row["share_of_product"] * args.gpu_tflops * 1e12

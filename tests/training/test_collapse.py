@@ -1,4 +1,4 @@
-"""Runs that are made to fail are told so, and healthy ones are not."""
+"""Training that goes wrong is reported; healthy training is not."""
 
 import logging
 
@@ -8,14 +8,14 @@ import pytest
 from keras_ganvae import TrainConfig
 from keras_ganvae.errors import GateFailed
 from keras_ganvae.runs.run import Run
-from keras_ganvae.training import collapse as watch
+from keras_ganvae.training import collapse
 from keras_ganvae.training.train import train
 
 SMALL = {"dataset": "synthetic", "limit": 256, "batch_size": 64, "epochs": 4}
 
 
 class Healthy:
-    """A stand-in for a model whose samples, or posterior means, vary as the data does."""
+    """A fake model whose samples and posterior means vary as the data does."""
 
     generator_loss_name = "non_saturating"
     latent_dim = 2
@@ -35,7 +35,7 @@ class Healthy:
 
 
 class Collapsed(Healthy):
-    """Draws one image whatever z is, and encodes every image as one point."""
+    """Decodes every z to the same image and encodes every image to the same point."""
 
     def encode(self, images):
         mean, log_var = super().encode(images)
@@ -53,7 +53,7 @@ def images():
 
 
 def watched(images, model, logs, epochs=4, **options):
-    each = watch.CollapseWatch(images, **options)
+    each = collapse.CollapseWatch(images, **options)
     each.set_model(model)
     for epoch in range(epochs):
         each.on_epoch_begin(epoch)
@@ -65,25 +65,25 @@ def accuracies(real, fake):
     return {"real_accuracy": real, "fake_accuracy": fake, "accuracy": (real + fake) / 2}
 
 
-def test_a_healthy_gan_is_left_alone(images):
+def test_a_healthy_gan_gives_no_warning(images):
     assert watched(images, Healthy(images), accuracies(0.6, 0.7)).state["warned"] == []
 
 
-def test_one_mode_is_told(images, caplog):
+def test_mode_collapse_is_reported_once(images, caplog):
     with caplog.at_level(logging.WARNING, "keras_ganvae"):
         each = watched(images, Collapsed(images), accuracies(0.6, 0.7))
     assert each.state["warned"] == ["mode collapse"]
-    assert caplog.text.count("mode collapse") == 1  # said once, not every epoch
+    assert caplog.text.count("mode collapse") == 1
 
 
-def test_a_pinned_discriminator_is_told_after_its_third_epoch(images):
+def test_a_pinned_discriminator_is_reported_after_three_epochs(images):
     logs = accuracies(0.99, 0.995)
     assert watched(images, Healthy(images), logs, epochs=2).state["warned"] == []
     three = watched(images, Healthy(images), logs, epochs=3)
     assert three.state["warned"] == ["discriminator pinned"]
 
 
-def test_the_count_goes_on_after_a_resume(images):
+def test_a_resumed_run_continues_the_count(images):
     logs = accuracies(0.99, 0.995)
     state = watched(images, Healthy(images), logs, epochs=2).state
     resumed = watched(images, Healthy(images), logs, epochs=1, state=state)
@@ -98,20 +98,20 @@ def test_the_count_goes_on_after_a_resume(images):
         (Collapsed, 20.0, ["posterior collapse"]),  # nats, but none of them about the image
     ],
 )
-def test_posterior_collapse_is_told_by_the_kl_and_the_active_dimensions(model, kl, warned, images):
+def test_posterior_collapse_shows_in_the_kl_or_the_active_dimensions(model, kl, warned, images):
     assert watched(images, model(images), {"kl": kl}).state["warned"] == warned
 
 
-def test_the_first_epochs_of_a_posterior_are_not_judged(images):
+def test_the_first_epochs_give_no_posterior_collapse(images):
     assert watched(images, Collapsed(images), {"kl": 0.1}, epochs=2).state["warned"] == []
 
 
-def test_one_validation_image_has_no_diversity_to_judge_by(images):
+def test_one_validation_image_gives_no_mode_collapse(images):
     each = watched(images[:1], Collapsed(images), accuracies(0.6, 0.7))
     assert each.state["warned"] == []
 
 
-def test_stop_ends_the_run_before_the_next_epoch(images):
+def test_stop_stops_the_run_before_the_next_epoch(images):
     each = watched(images, Healthy(images), {"kl": 0.1}, epochs=3, stop=True)
     with pytest.raises(GateFailed, match="stopped: posterior collapse"):
         each.on_epoch_begin(3)
@@ -121,7 +121,7 @@ def test_a_beta_of_100_collapses_the_posterior_and_stops(tmp_path):
     config = TrainConfig(arch="vae", beta=100.0, on_collapse="stop", **SMALL | {"epochs": 30})
     with pytest.raises(GateFailed, match="posterior collapse"):
         train(config, tmp_path / "run")
-    # The epoch that was judged is in the history and in a state.
+    # The epoch with the warning is in the history and in a checkpoint.
     assert len(Run.open(tmp_path / "run").history()) < 30
     assert any((tmp_path / "run" / "checkpoint").iterdir())
 
@@ -129,13 +129,13 @@ def test_a_beta_of_100_collapses_the_posterior_and_stops(tmp_path):
 def test_a_saturating_loss_against_a_strong_discriminator_vanishes(make_model, images):
     model = make_model("gan", generator_loss="saturating", dropout=False)
     z = np.random.default_rng(0).standard_normal((64, model.latent_dim)).astype("float32")
-    assert watch.gradient_ratio(model, z) > watch.VANISHED_GRADIENT  # D knows nothing yet
+    assert collapse.gradient_ratio(model, z) > collapse.VANISHED_GRADIENT  # D is untrained
     teach_discriminator(model, images[:256])
-    assert watch.gradient_ratio(model, z) < watch.VANISHED_GRADIENT
+    assert collapse.gradient_ratio(model, z) < collapse.VANISHED_GRADIENT
 
 
 def teach_discriminator(model, images):
-    """Let D alone learn until it is sure."""
+    """Train only D until it is confident."""
     model.optimizer.learning_rate = 0.0
     model.discriminator_optimizer.learning_rate = 0.002
     batch = images.astype(np.float32) / 255
@@ -143,8 +143,8 @@ def teach_discriminator(model, images):
         model.train_step(batch)
 
 
-def test_the_papers_gan_without_dropout_is_told(tmp_path, caplog):
-    # Section 4.2: its generator draws one blur, and D soon knows it.
+def test_the_papers_gan_without_dropout_is_reported(tmp_path, caplog):
+    # Section 4.2: its generator collapses to one blurred image.
     config = TrainConfig(
         arch="gan",
         preset="paper",
@@ -157,6 +157,6 @@ def test_the_papers_gan_without_dropout_is_told(tmp_path, caplog):
     assert "warning, epoch" in caplog.text
 
 
-def test_the_default_gan_is_left_alone_from_its_first_steps(tmp_path, caplog):
+def test_the_default_gan_gives_no_warning(tmp_path, caplog):
     train(TrainConfig(arch="gan", **SMALL | {"batch_size": 32}), tmp_path / "run")
     assert "warning, epoch" not in caplog.text

@@ -24,13 +24,13 @@ def shown(contrast, seed):
 
 
 @pytest.mark.parametrize("contrast", [0.8, 1, 1.45, 3])
-def test_the_contrast_that_images_were_made_with_is_found_again(contrast):
+def test_the_contrast_of_images_is_recovered(contrast):
     found = fit_contrast(Even(), PRIOR, shown(contrast, seed=1), seed=2)
     assert found == pytest.approx(contrast, rel=0.03)
 
 
 @pytest.mark.parametrize("level, limit", [(0, 0), (255, 0), (None, 1)])
-def test_it_stays_within_its_limits(level, limit):
+def test_the_contrast_stays_within_its_limits(level, limit):
     """Images that never vary, and images that vary more than any sigmoid can."""
     flat = np.full((100, 5, 10, 1), level or 0, np.uint8)
     flat[::2] = 255 if level is None else level
@@ -38,7 +38,7 @@ def test_it_stays_within_its_limits(level, limit):
     assert found == pytest.approx(LIMITS[limit], abs=0.01)
 
 
-def test_a_finished_run_has_it_where_it_was_asked_for(run_of, train_tiny):
+def test_a_finished_run_has_a_contrast_unless_disabled(run_of, train_tiny):
     model = run_of("vae").model()
     assert run_of("vae").config.match_contrast and model.contrast != 1
     z = run_of("vae").prior().sample(3, 0)
@@ -47,7 +47,7 @@ def test_a_finished_run_has_it_where_it_was_asked_for(run_of, train_tiny):
     assert train_tiny("vae", match_contrast=False, epochs=1).model().contrast == 1
 
 
-def test_the_loss_does_not_see_it(make_model, digits):
+def test_the_loss_does_not_depend_on_the_contrast(make_model, digits):
     model = make_model("vae", binarize="threshold")
     noise = tf.zeros((len(digits), model.latent_dim))
     x = model.binarize(tf.constant(digits, tf.float32) / 255, None)

@@ -32,7 +32,7 @@ DECODER = 3 * 2 * 16
 
 
 def test_a_dense_autoencoder():
-    # The encoder's dense 16 -> 4: forward and kernel; nobody asks for the pixels' gradient.
+    # The encoder's dense 16 -> 4: forward and kernel; the gradient of the pixels is not used.
     assert multiply_adds(_variational(), SHAPE) == 2 * 16 * 4 + DECODER
 
 
@@ -52,16 +52,16 @@ def test_a_transposed_convolution_costs_what_the_convolution_it_undoes_costs():
     assert multiply_adds(_variational(down, up), SHAPE) == expected
 
 
-def test_a_dense_game():
-    game = AdversarialNetwork(
+def test_a_dense_gan():
+    model = AdversarialNetwork(
         _network((LATENT,), layers.Dense(16), layers.Reshape(SHAPE)),
         _network(SHAPE, layers.Flatten(), layers.Dense(1)),
     )
-    game.compile(keras.optimizers.SGD(), keras.optimizers.SGD())
+    model.compile(keras.optimizers.SGD(), keras.optimizers.SGD())
     generator, discriminator = 2 * 16, 16
     # G: forward, kernel. D: forward and kernel for real and generated images each, and
     # the gradient that it hands G through the generated ones.
-    assert multiply_adds(game, SHAPE) == 2 * generator + 5 * discriminator
+    assert multiply_adds(model, SHAPE) == 2 * generator + 5 * discriminator
 
 
 def test_the_batch_does_not_matter():
@@ -77,7 +77,7 @@ def test_default_presets_keep_their_budget(make_model, arch, most):
 
 
 @pytest.mark.parametrize("arch", architectures.names())
-def test_the_papers_cost_is_of_the_order_known(make_model, arch):
+def test_the_papers_presets_have_the_known_cost(make_model, arch):
     """About 25 million for the paper's CVAE and 76 for its DCGAN."""
     found = multiply_adds(make_model(arch, "paper"), (28, 28, 1)) / 1e6
     low, high = {"cvae": (20, 30), "dcgan": (60, 90), "gan": (4, 10), "vae": (1, 2)}[arch]

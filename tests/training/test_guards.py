@@ -34,8 +34,8 @@ def poisoned(monkeypatch):
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 @pytest.mark.parametrize("arch", ["gan", "vae"])
-def test_a_loss_that_is_no_number_stops_the_run(poisoned, tmp_path, arch, value):
-    """In the second epoch: its epoch and step are named, and the first epoch's state stays."""
+def test_a_nan_or_infinite_loss_stops_the_run(poisoned, tmp_path, arch, value):
+    """The error names epoch and step; the checkpoint of the first epoch stays."""
     poisoned(STEPS + 2, value)
     config = TrainConfig(arch=arch, **SETTINGS, **BINARIZED.get(arch, {}))
     with pytest.raises(GateFailed, match="epoch 2, step 3") as failure:
@@ -68,14 +68,14 @@ def test_a_diverging_run_stops_in_its_first_epoch(tmp_path):
         ({"arch": "cvae", "image_size": 30}, "multiples of 4, not 30x30"),
     ],
 )
-def test_what_can_not_be_trained_writes_nothing(tmp_path, settings, message):
+def test_bad_settings_and_data_write_nothing(tmp_path, settings, message):
     config = TrainConfig(**{"arch": "vae"} | SETTINGS | settings)
     with pytest.raises(InputError, match=message):
         keras_ganvae.train(config, tmp_path / "run")
     assert not list(tmp_path.iterdir())
 
 
-def test_a_run_is_not_replaced_unless_told(tmp_path, run_of):
+def test_a_run_is_replaced_only_with_overwrite(tmp_path, run_of):
     import shutil
 
     path = shutil.copytree(run_of("vae").path, tmp_path / "run")
