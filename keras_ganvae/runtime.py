@@ -10,8 +10,6 @@ import sys
 import tempfile
 from collections.abc import Iterator
 
-import psutil
-
 # What decides a run's numbers; written into every run.
 PACKAGES = ("keras_ganvae", "tensorflow", "keras", "numpy", "tensorflow-datasets")
 
@@ -80,6 +78,8 @@ def peak_memory() -> int:
     try:
         import resource
     except ImportError:  # Windows
+        import psutil
+
         return psutil.Process().memory_info().peak_wset
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
