@@ -29,7 +29,7 @@ STRATEGIES = ("auto", "single", "mirrored", "multi-worker")
 SAMPLING_PRIORS = ("normal", "mixture")
 
 # The group of settings that only one kind of model has.
-GROUPS = {"adversarial": "GAN", "variational": "VAE"}
+KIND_GROUPS = {"adversarial": "GAN", "variational": "VAE"}
 
 
 def option(
@@ -81,7 +81,7 @@ class TrainConfig:
         " available, else synthetic",
     )
     data_dir: str | None = option(
-        None, "data", "folder of the TFDS data sets (default: TFDS_DATA_DIR, else TFDS's own)"
+        None, "data", "folder of the TFDS data sets (default TFDS_DATA_DIR, else TFDS's own)"
     )
     image_size: int | None = option(
         None, "data", "resize the images of a folder to N x N pixels", least=4
@@ -90,7 +90,7 @@ class TrainConfig:
     validation_size: int | None = option(
         None,
         "data",
-        "images held out of the training split (default: a twelfth of it)",
+        "images held out of the training split (default a twelfth of it)",
         least=1,
     )
 
@@ -121,7 +121,7 @@ class TrainConfig:
     )
     # Separate from `epochs`, so that extending a finished run keeps its original schedule.
     schedule_epochs: int | None = option(
-        None, "training", "epochs that the schedule spans (default: all)", least=1
+        None, "training", "epochs that the schedule spans (default all)", least=1
     )
 
     generator_loss: str | None = option(
@@ -185,7 +185,7 @@ class TrainConfig:
     )
     # Statistics of fewer images make another model.
     sync_batch_norm: bool = option(
-        True, "hardware", "batch-norm statistics of the global batch, not of each replica's part"
+        True, "hardware", "compute batch-norm statistics over the global batch, not per replica"
     )
     device: str = option("auto", "hardware", "auto, cpu, gpu, or a list such as gpu:0,gpu:1")
     jit: str = option(
@@ -209,7 +209,7 @@ class TrainConfig:
         Raises:
             InputError: a setting is given that this kind of model does not have.
         """
-        others = set(GROUPS.values()) - {GROUPS[kind]}
+        others = set(KIND_GROUPS.values()) - {KIND_GROUPS[kind]}
         for each in dataclasses.fields(self):
             group = each.metadata["group"]
             if group in others and getattr(self, each.name) is not None:
@@ -314,7 +314,7 @@ def _check(each: dataclasses.Field, value: typing.Any) -> None:
         return
     expected = scalar_type(each)
     # An int is a valid float, but True is not a valid int.
-    accepted = (int, float) if expected is float else expected
+    accepted: typing.Any = (int, float) if expected is float else expected
     if not isinstance(value, accepted) or (isinstance(value, bool) and expected is not bool):
         raise InputError(f"`{each.name}` must be {TYPE_NAMES[expected]}, not {value!r}")
     if expected is float and not math.isfinite(value):

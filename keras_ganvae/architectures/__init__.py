@@ -11,6 +11,8 @@ It imports Keras through `lazy_module`, so that `train --help` can read the pres
 
 import importlib
 import pkgutil
+from collections.abc import Sequence
+from types import ModuleType
 from typing import Any
 
 from keras_ganvae.config import TrainConfig, nearest
@@ -42,7 +44,7 @@ def check(arch: str) -> str:
     return arch
 
 
-def load(arch: str):
+def load(arch: str) -> ModuleType:
     """The architecture's module."""
     return importlib.import_module(f"{__name__}.{check(arch)}")
 
@@ -53,6 +55,6 @@ def resolve(config: TrainConfig) -> TrainConfig:
     return config.resolved(module.KIND, module.PRESETS[config.preset])
 
 
-def build(config: TrainConfig, image_shape):
+def build(config: TrainConfig, image_shape: Sequence[int]) -> Any:
     """The model for images (H, W, C), built with the config's seed, not compiled."""
     return load(config.arch).build(config, tuple(image_shape))
