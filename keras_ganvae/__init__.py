@@ -1,4 +1,4 @@
-"""Train small GANs and VAEs, compare them honestly, ship the winner to a phone.
+"""Train small GANs and VAEs, compare them, ship the winner to a phone.
 
     from keras_ganvae import TrainConfig, export_run, load_run, train
 
@@ -6,24 +6,48 @@
     model = load_run("runs/cvae").model()
     export_run(run, "bundle")
 
-Importing this package imports no TensorFlow; that happens when work starts.
+`import keras_ganvae` is fast: it does not import TensorFlow. The functions do.
 """
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from keras_ganvae import runtime
 from keras_ganvae.config import TrainConfig
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from keras_ganvae.distributed.cluster import Cluster
+    from keras_ganvae.runs.run import Run
+
 __all__ = ["TrainConfig", "export_run", "load_run", "train"]
 
 
-def train(config: TrainConfig, out=None, **options):
-    """Train one model; see `keras_ganvae.training.train.train`."""
+def train(
+    config: TrainConfig,
+    out: str | Path | None = None,
+    *,
+    overwrite: bool = False,
+    checkpoint_minutes: float = 5.0,
+    cluster: Cluster | None = None,
+) -> Run | None:
+    """Train one model and write a run folder; see `keras_ganvae.training.train.train`."""
     runtime.start()
-    from keras_ganvae.training import train as recipe
+    from keras_ganvae.training.train import train
 
-    return recipe.train(config, out, **options)
+    return train(
+        config,
+        out,
+        overwrite=overwrite,
+        checkpoint_minutes=checkpoint_minutes,
+        cluster=cluster,
+    )
 
 
-def load_run(path):
+def load_run(path: str | Path) -> Run:
     """Open a run folder; see `keras_ganvae.runs.run.Run`."""
     runtime.start()
     from keras_ganvae.runs.run import Run
@@ -31,9 +55,24 @@ def load_run(path):
     return Run.open(path)
 
 
-def export_run(run, out, **options):
-    """Write the bundle of a finished run; see `keras_ganvae.bundle.build.export`."""
+def export_run(
+    run: Run,
+    out: str | Path,
+    *,
+    formats: Sequence[str] | None = None,
+    prior: str | None = None,
+    sampler_weights: str = "float32",
+    overwrite: bool = False,
+) -> Path:
+    """Export a finished run as a bundle; see `keras_ganvae.bundle.build.export`."""
     runtime.start()
-    from keras_ganvae.bundle import build as recipe
+    from keras_ganvae.bundle.build import export
 
-    return recipe.export(run, out, **options)
+    return export(
+        run,
+        out,
+        formats=formats,
+        prior=prior,
+        sampler_weights=sampler_weights,
+        overwrite=overwrite,
+    )

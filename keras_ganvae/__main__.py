@@ -1,4 +1,4 @@
-"""`python -m keras_ganvae` is `keras-ganvae`."""
+"""`python -m keras_ganvae` runs `keras-ganvae`."""
 
 import sys
 

@@ -1,8 +1,8 @@
-"""Every setting of a training run: its name, default, limits and reason.
+"""The settings of a training run, with their defaults, limits and help texts.
 
-The flags of `keras-ganvae train`, the keys of `--config` and `--set`, and `config.json`
-in a run folder are all made from the fields of `TrainConfig`. A default of None is
-filled in by the architecture's preset (see `architectures/`), where the reason stands.
+The options of `keras-ganvae train`, the keys of `--config` and `--set`, and `config.json` in
+a run folder all derive from the fields of `TrainConfig`. The architecture's preset fills in
+a default of None (see `architectures/`), where a comment gives the reason for each value.
 """
 
 import dataclasses
@@ -12,6 +12,7 @@ import math
 import tomllib
 import types
 import typing
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,134 +28,206 @@ CACHES = ("auto", "memory", "disk", "none")
 STRATEGIES = ("auto", "single", "mirrored", "multi-worker")
 SAMPLING_PRIORS = ("normal", "mixture")
 
+# The group of settings that only one kind of model has.
+KIND_GROUPS = {"adversarial": "GAN", "variational": "VAE"}
 
-def option(default, help, *, choices=None, least=None, above=None, most=None, only=None):
-    """A field with its limits: `least` <= value <= `most`, value > `above`, one of `choices`.
 
-    `only` names the kind of model ("adversarial", "variational") that the setting is for.
+def option(
+    default: typing.Any,
+    group: str,
+    help: str,
+    *,
+    choices: Collection[str] | None = None,
+    least: float | None = None,
+    above: float | None = None,
+    most: float | None = None,
+) -> typing.Any:
+    """A field of `TrainConfig`.
+
+    Args:
+        default: None if the preset has the value or the setting is optional.
+        group: where the setting appears in `--help`: "data", "model", "training",
+            "hardware", "GAN" or "VAE". The last two belong to one kind of model only.
+        help: a phrase for `--help`.
+        choices: the allowed texts.
+        least: smallest allowed value.
+        above: the value must be greater than this.
+        most: largest allowed value.
     """
-    limits = {"choices": choices, "least": least, "above": above, "most": most, "only": only}
-    return field(default=default, metadata={"help": help, **limits})
+    limits = {"choices": choices, "least": least, "above": above, "most": most}
+    return field(default=default, metadata={"group": group, "help": help, **limits})
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """Settings of one run. Checked when made: a wrong value raises `InputError`."""
+    """The settings of one run.
 
-    arch: str = option(None, "the model: gan, dcgan, vae or cvae")
-    preset: str = option("default", "the settings to start from", choices=PRESETS)
+    Raises:
+        InputError: a value has the wrong type or is out of range.
+    """
 
-    dataset: str = option("auto", "mnist, any TFDS name, folder:DIR, npz:FILE, synthetic, or auto")
-    data_dir: str | None = option(None, "where TFDS keeps data sets (else TFDS_DATA_DIR)")
-    image_size: int | None = option(None, "side to resize a folder's images to", least=4)
-    limit: int | None = option(None, "use at most this many images of each split", least=1)
+    arch: str = option(None, "model", "architecture")
+    preset: str = option(
+        "default",
+        "model",
+        "hyperparameters to start from: this project's own or the paper's",
+        choices=PRESETS,
+    )
+
+    dataset: str = option(
+        "auto",
+        "data",
+        "mnist, any TFDS image data set, folder:DIR, npz:FILE, synthetic, or auto: MNIST if"
+        " available, else synthetic",
+    )
+    data_dir: str | None = option(
+        None, "data", "folder of the TFDS data sets (default TFDS_DATA_DIR, else TFDS's own)"
+    )
+    image_size: int | None = option(
+        None, "data", "resize the images of a folder to N x N pixels", least=4
+    )
+    limit: int | None = option(None, "data", "use at most N images of each split", least=1)
     validation_size: int | None = option(
-        None, "images held out of the training split (else a twelfth of it)", least=1
+        None,
+        "data",
+        "images held out of the training split (default a twelfth of it)",
+        least=1,
     )
 
     cache: str = option(
-        "auto", "decoded images: in memory, on disk, or made for each batch", choices=CACHES
+        "auto",
+        "data",
+        "where to keep decoded images; none decodes them for each batch",
+        choices=CACHES,
     )
 
-    epochs: int | None = option(None, "passes over the training images", least=1)
-    batch_size: int | None = option(None, "images in one step", least=1)
-    latent_dim: int | None = option(None, "dimensions of z", least=1)
-    learning_rate: float | None = option(None, "of every optimizer", above=0)
-    optimizer: str | None = option(None, "of every network", choices=OPTIMIZERS)
-    beta_1: float | None = option(None, "Adam's decay of the mean gradient", least=0, most=0.999)
-    schedule: str | None = option(
-        None, "of the learning rate: constant, or cosine down to 1 %% of it", choices=SCHEDULES
+    epochs: int | None = option(None, "training", "passes over the training images", least=1)
+    batch_size: int | None = option(None, "training", "images per step", least=1)
+    latent_dim: int | None = option(None, "model", "dimensions of z", least=1)
+    learning_rate: float | None = option(
+        None, "training", "learning rate of every optimizer", above=0
     )
-    # The horizon of `schedule`, kept apart from `epochs` so that extending a finished run
-    # does not bend the schedule it was trained with.
-    schedule_epochs: int | None = option(None, "epochs the schedule spans", least=1)
+    optimizer: str | None = option(
+        None, "training", "optimizer of every network", choices=OPTIMIZERS
+    )
+    beta_1: float | None = option(
+        None, "training", "Adam's decay rate of the first moment", least=0, most=0.999
+    )
+    schedule: str | None = option(
+        None,
+        "training",
+        "learning-rate schedule; cosine decays to 1% of the learning rate",
+        choices=SCHEDULES,
+    )
+    # Separate from `epochs`, so that extending a finished run keeps its original schedule.
+    schedule_epochs: int | None = option(
+        None, "training", "epochs that the schedule spans (default all)", least=1
+    )
 
     generator_loss: str | None = option(
         None,
-        "equation (1) or, to see its gradient vanish, (6)",
+        "GAN",
+        "loss of the generator: non-saturating, or the minimax loss, whose gradient vanishes",
         choices=GENERATOR_LOSSES,
-        only="adversarial",
     )
-    dropout: bool | None = option(None, "dropout in the discriminator", only="adversarial")
+    dropout: bool | None = option(None, "GAN", "dropout in the discriminator")
     gradient_penalty: float | None = option(
-        None,
-        "weight of R1, which keeps the discriminator smooth at real images; 0 for none",
-        least=0,
-        only="adversarial",
+        None, "GAN", "weight of the R1 gradient penalty; 0 for none", least=0
     )
     average_decay: float | None = option(
         None,
-        "moving average of the generator's weights that images are drawn from; 0 for none",
+        "GAN",
+        "decay of the EMA of the generator's weights; 0 for no EMA",
         least=0,
         most=0.99999,
-        only="adversarial",
     )
 
-    beta: float | None = option(None, "weight of the KL in the loss", least=0, only="variational")
+    beta: float | None = option(None, "VAE", "weight of the KL divergence in the loss", least=0)
     binarize: str | None = option(
-        None, "what the likelihood sees", choices=BINARIZATIONS, only="variational"
+        None, "VAE", "binarization of the pixels in the likelihood", choices=BINARIZATIONS
     )
     sampling_prior: str | None = option(
         None,
-        "what a finished run is sampled from unless told otherwise",
+        "VAE",
+        "where z is sampled from: N(0, I), or a mixture fitted to the aggregate posterior",
         choices=SAMPLING_PRIORS,
-        only="variational",
     )
 
     match_contrast: bool | None = option(
-        None,
-        "give a finished run's samples the variance of the data",
-        only="variational",
+        None, "VAE", "scale the decoder's logits so that samples vary as much as the data"
     )
 
     on_collapse: str = option(
-        "warn", "when training goes wrong: say so, or stop the run too", choices=("warn", "stop")
+        "warn",
+        "training",
+        "on mode collapse, posterior collapse or a vanished gradient: warn, or stop the run",
+        choices=("warn", "stop"),
     )
-    seed: int = option(0, "fixes weights, order, noise: everything", least=0, most=2**31 - 1)
-    precision: str = option("float32", "of the arithmetic", choices=PRECISIONS)
-    # Parts of one CPU gain nothing, so only GPUs make `auto` take several devices.
+    seed: int = option(0, "training", "random seed", least=0, most=2**31 - 1)
+    precision: str = option(
+        "float32",
+        "hardware",
+        "floating-point type; bfloat16 and float16 train in mixed precision",
+        choices=PRECISIONS,
+    )
+    # Virtual CPU devices train no faster, so `auto` takes several devices only if they are GPUs.
     strategy: str = option(
-        "auto", "devices to train on (auto: mirrored with more than one GPU)", choices=STRATEGIES
+        "auto",
+        "hardware",
+        "distribution strategy; auto is mirrored with several GPUs, else single",
+        choices=STRATEGIES,
     )
     replicas: int | None = option(
-        None, "mirrored: GPUs to use, or parts to divide the CPU into", least=1
+        None,
+        "hardware",
+        "replicas of the mirrored strategy: GPUs to use, or virtual devices to split the CPU into",
+        least=1,
     )
-    # Without it, statistics are of as many images as a replica has: another model.
-    sync_batch_norm: bool = option(True, "statistics of the whole batch, not of each replica's")
-    device: str = option("auto", "auto, cpu, gpu, or gpu:0,gpu:1,...")
-    jit: str = option("auto", "compile with XLA (auto: as measured)", choices=("auto", "on", "off"))
+    # Statistics of fewer images make another model.
+    sync_batch_norm: bool = option(
+        True, "hardware", "compute batch-norm statistics over the global batch, not per replica"
+    )
+    device: str = option("auto", "hardware", "auto, cpu, gpu, or a list such as gpu:0,gpu:1")
+    jit: str = option(
+        "auto",
+        "hardware",
+        "compile with XLA; auto does where it was measured to be faster",
+        choices=("auto", "on", "off"),
+    )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for each in dataclasses.fields(self):
             _check(each, getattr(self, each.name))
 
-    def resolved(self, kind: str, preset: dict) -> "TrainConfig":
-        """Fill what was left open from the architecture's preset.
+    def resolved(self, kind: str, preset: dict[str, typing.Any]) -> "TrainConfig":
+        """Fill in the open settings from the architecture's preset.
 
         Args:
             kind: "adversarial" or "variational".
             preset: values by field name.
 
         Raises:
-            InputError: a setting was given that this kind of model does not have.
+            InputError: a setting is given that this kind of model does not have.
         """
+        others = set(KIND_GROUPS.values()) - {KIND_GROUPS[kind]}
         for each in dataclasses.fields(self):
-            only = each.metadata["only"]
-            if only not in (None, kind) and getattr(self, each.name) is not None:
-                raise InputError(f"{each.name} is a setting of {only} models, not of {self.arch}")
-        missing = {k: v for k, v in preset.items() if getattr(self, k) is None}
+            group = each.metadata["group"]
+            if group in others and getattr(self, each.name) is not None:
+                raise InputError(f"`{each.name}` is a setting of {group}s, not of {self.arch}")
+        missing = {name: value for name, value in preset.items() if getattr(self, name) is None}
         config = dataclasses.replace(self, **missing)
         return dataclasses.replace(config, schedule_epochs=config.schedule_epochs or config.epochs)
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, typing.Any]:
+        """The settings by name, in the order of the fields."""
         return dataclasses.asdict(self)
 
     @classmethod
-    def from_dict(cls, values: dict) -> "TrainConfig":
-        """Make a config from names and values.
+    def from_dict(cls, values: dict[str, typing.Any]) -> "TrainConfig":
+        """Build a config from values by name.
 
         Raises:
-            InputError: an unknown name (with the nearest one), or a wrong value.
+            InputError: an unknown name or an invalid value.
         """
         for name in values:
             field_named(name)
@@ -162,15 +235,19 @@ class TrainConfig:
 
 
 def field_named(name: str) -> dataclasses.Field:
-    """The field of `TrainConfig` with this name, or InputError with the nearest one."""
+    """The field of `TrainConfig` with this name.
+
+    Raises:
+        InputError: there is none; the message suggests the nearest name.
+    """
     fields = {each.name: each for each in dataclasses.fields(TrainConfig)}
     if name not in fields:
         raise InputError(f"unknown setting '{name}'{nearest(name, fields)}")
     return fields[name]
 
 
-def nearest(word: str, known) -> str:
-    """A suggestion such as "; did you mean 'mnist'?", or the whole short list."""
+def nearest(word: str, known: Collection[str]) -> str:
+    """A suggestion such as "; did you mean 'mnist'?", or the list of what is known."""
     close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     if close:
         return f"; did you mean '{close[0]}'?"
@@ -178,26 +255,30 @@ def nearest(word: str, known) -> str:
 
 
 def scalar_type(each: dataclasses.Field) -> type:
-    """int, float, bool or str, with the `| None` taken off."""
+    """int, float, bool or str: a field's type without `| None`."""
     if isinstance(each.type, types.UnionType):
         return next(t for t in typing.get_args(each.type) if t is not types.NoneType)
-    return each.type
+    return typing.cast(type, each.type)
 
 
-def parse_setting(text: str) -> tuple[str, object]:
-    """KEY=VALUE, as given to --set, to the field's name and typed value.
+def parse_setting(text: str) -> tuple[str, typing.Any]:
+    """Parse KEY=VALUE into a field's name and its typed value.
 
     Raises:
-        InputError: no "=", an unknown key, or a value of the wrong type.
+        InputError: no "=", an unknown key, or an invalid value.
     """
     name, equals, value = text.partition("=")
     if not equals:
-        raise InputError(f"--set takes KEY=VALUE, not '{text}'")
+        raise InputError(f"a setting must be KEY=VALUE, not '{text}'")
     return name, _parse(field_named(name), value)
 
 
-def read_toml(path) -> dict:
-    """Settings from a TOML file whose top-level keys are fields of `TrainConfig`."""
+def read_toml(path: str | Path) -> dict[str, typing.Any]:
+    """Read settings from a TOML file whose top-level keys are fields of `TrainConfig`.
+
+    Raises:
+        InputError: the file can't be read, is not TOML, or has an unknown key.
+    """
     try:
         values = tomllib.loads(Path(path).read_text())
     except OSError as error:
@@ -209,8 +290,9 @@ def read_toml(path) -> dict:
     return values
 
 
-def _parse(each, text):
-    if text.lower() == "none":
+def _parse(each: dataclasses.Field, text: str) -> typing.Any:
+    # `none` is itself a choice of some settings.
+    if text.lower() == "none" and "none" not in (each.metadata["choices"] or ()):
         return None
     if scalar_type(each) is str:
         return text
@@ -222,28 +304,27 @@ def _parse(each, text):
     return value
 
 
-def _check(each, value):
+TYPE_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+
+
+def _check(each: dataclasses.Field, value: typing.Any) -> None:
     if value is None:
         if each.default is not None or each.name == "arch":
-            raise InputError(f"{each.name} must be given")
+            raise InputError(f"`{each.name}` must be given")
         return
-    wanted = scalar_type(each)
-    # An int is a fine float, but True is not a fine int.
-    right = (int, float) if wanted is float else wanted
-    if not isinstance(value, right) or (isinstance(value, bool) and wanted is not bool):
-        raise InputError(f"{each.name} must be {_article(wanted)}, not {value!r}")
-    if wanted is float and not math.isfinite(value):
-        raise InputError(f"{each.name} must be finite, not {value}")
+    expected = scalar_type(each)
+    # An int is a valid float, but True is not a valid int.
+    accepted: typing.Any = (int, float) if expected is float else expected
+    if not isinstance(value, accepted) or (isinstance(value, bool) and expected is not bool):
+        raise InputError(f"`{each.name}` must be {TYPE_NAMES[expected]}, not {value!r}")
+    if expected is float and not math.isfinite(value):
+        raise InputError(f"`{each.name}` must be finite, not {value}")
     limits = each.metadata
     if limits["choices"] and value not in limits["choices"]:
-        raise InputError(f"unknown {each.name} '{value}'{nearest(value, limits['choices'])}")
+        raise InputError(f"unknown `{each.name}` '{value}'{nearest(value, limits['choices'])}")
     if limits["least"] is not None and not value >= limits["least"]:
-        raise InputError(f"{each.name} must be at least {limits['least']}, not {value}")
+        raise InputError(f"`{each.name}` must be at least {limits['least']}, not {value}")
     if limits["above"] is not None and not value > limits["above"]:
-        raise InputError(f"{each.name} must be greater than {limits['above']}, not {value}")
+        raise InputError(f"`{each.name}` must be greater than {limits['above']}, not {value}")
     if limits["most"] is not None and not value <= limits["most"]:
-        raise InputError(f"{each.name} must be at most {limits['most']}, not {value}")
-
-
-def _article(wanted):
-    return {int: "a whole number", float: "a number", bool: "true or false", str: "text"}[wanted]
+        raise InputError(f"`{each.name}` must be at most {limits['most']}, not {value}")

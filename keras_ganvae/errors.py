@@ -1,18 +1,17 @@
-"""The failures that a user can do something about, one class for each exit code.
+"""Errors that the user can act on, one class per exit code.
 
-A message names a setting as Python does, in backticks: `image_size`, or `strategy=mirrored`
-with its value. The command line shows the flag instead (`cli/messages.py`); no other room
-knows flags. Any other exception is a defect of this package or of the machine; `--debug`
-shows its traceback.
+A message names a setting in backticks, as Python spells it: `image_size`, or
+`strategy=mirrored` with its value. The command line shows the flag instead
+(`cli/messages.py`). Any other exception is a bug or a failure of the machine.
 """
 
 
 class UserError(Exception):
-    """Base of the errors whose message is meant for the user.
+    """An error whose message is meant for the user.
 
     Args:
         message: what is wrong and what to do, in one line.
-        resume: a run folder from which training can resume, if that is the remedy.
+        resume: the run folder, if the remedy is to resume its training.
     """
 
     exit_code = 2
@@ -23,17 +22,17 @@ class UserError(Exception):
 
 
 class InputError(UserError):
-    """Bad input or usage."""
+    """Invalid input or usage."""
 
 
 class GateFailed(UserError):
-    """The work was done and its result did not pass: a diverged loss, a failed check."""
+    """The result failed a check: a loss diverged, a bundle failed verification."""
 
     exit_code = 1
 
 
 class Interrupted(UserError):
-    """A signal stopped the training; its state is saved."""
+    """A signal stopped training; a checkpoint is saved."""
 
     exit_code = 130
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import stages
 
-from keras_ganvae.cli import evaluate as evaluation
 from keras_ganvae.cli import main as cli
+from keras_ganvae.cli.evaluate import settings_of
 from keras_ganvae.errors import UserError
 
 # Keras's default, and a tenth of it for the VAE, whose loss is a sum over pixels: at 0.01 its
@@ -60,7 +60,7 @@ def parse():
     parser.add_argument("--data-dir", metavar="DIR", help="where TFDS keeps data sets")
     args, options = parser.parse_known_args()
     try:  # before days of training
-        evaluation.settings_of(cli.parse(["compare", "RUN", "--out", "DIR", *options]))
+        settings_of(cli.parse(["compare", "RUN", "--out", "DIR", *options]))
     except UserError as error:
         parser.error(str(error))
     return args, options

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 from keras_ganvae import architectures
-from keras_ganvae.cli import main as cli
+from keras_ganvae.cli.main import parse
 from keras_ganvae.cli.train import train_config
 from keras_ganvae.errors import InputError
 from keras_ganvae.runs.run import Run
@@ -38,7 +38,7 @@ def train(folder, settings, epochs=None):
 
 def check_settings(run, settings, epochs):
     """Stop unless an existing run is the one that is asked for."""
-    asked = architectures.resolve(train_config(cli.parse(["train", *settings])))
+    asked = architectures.resolve(train_config(parse(["train", *settings])))
     free = MAY_DIFFER if epochs is None else (*MAY_DIFFER, "epochs", "schedule_epochs")
     for each in dataclasses.fields(asked):
         there, wanted = getattr(run.config, each.name), getattr(asked, each.name)

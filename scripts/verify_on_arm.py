@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_ganvae.bundle.read import Bundle, open_source
-from keras_ganvae.cli import main as cli
+from keras_ganvae.cli.messages import PROGRAM, explain
 from keras_ganvae.errors import GateFailed, InputError, UserError
 
 ROOT = Path(__file__).parents[1]
@@ -55,7 +55,7 @@ def main(argv=None) -> int:
         print(check(bundle, Path(args.cache).expanduser().absolute(), args.cpu))
         return 0
     except UserError as error:
-        message, code = cli.explain(error)
+        message, code = explain(error)
     except KeyboardInterrupt:
         message, code = "interrupted; what was complete is kept", 130
     except OSError as error:
@@ -117,7 +117,7 @@ def check(bundle, cache, cpu=CPU) -> str:
         )
     return (
         f"{table(report['models'])}\n"
-        f"{bundle.path}: {report['files']} files, all as they should be on Arm\n"
+        f"{bundle.path}: {report['files']} files, all verified on Arm\n"
         f"{COUNT} samples of seed {SEED}: at most {apart} of 255 grey levels from this machine's"
     )
 
@@ -243,7 +243,7 @@ def run_there(emulator, system, wheels, pycache, arguments):
     said = done.stderr.strip().splitlines() or [f"it stopped with {done.returncode}"]
     unknown_cpu = said[-1].startswith(f"{Path(emulator[0]).name}: ")  # QEMU's own refusal
     kind = InputError if done.returncode == 2 or unknown_cpu else GateFailed
-    raise kind(f"on Arm: {said[-1].removeprefix(f'{cli.PROGRAM}: ')}")
+    raise kind(f"on Arm: {said[-1].removeprefix(f'{PROGRAM}: ')}")
 
 
 def fetch(*command):

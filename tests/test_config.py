@@ -17,41 +17,41 @@ def _config(**settings):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"arch": None}, "arch must be given"),
-        ({"seed": None}, "seed must be given"),
-        ({"epochs": 0}, "epochs must be at least 1, not 0"),
-        ({"epochs": -3}, "epochs must be at least 1, not -3"),
-        ({"epochs": 1.5}, "epochs must be a whole number, not 1.5"),
-        ({"epochs": True}, "epochs must be a whole number, not True"),
-        ({"epochs": "3"}, "epochs must be a whole number, not '3'"),
-        ({"batch_size": 0}, "batch_size must be at least 1"),
-        ({"latent_dim": 0}, "latent_dim must be at least 1"),
-        ({"limit": 0}, "limit must be at least 1"),
-        ({"image_size": 3}, "image_size must be at least 4"),
-        ({"learning_rate": 0}, "learning_rate must be greater than 0"),
-        ({"learning_rate": "fast"}, "learning_rate must be a number, not 'fast'"),
-        ({"learning_rate": True}, "learning_rate must be a number, not True"),
-        ({"learning_rate": float("nan")}, "learning_rate must be finite, not nan"),
-        ({"learning_rate": float("inf")}, "learning_rate must be finite, not inf"),
-        ({"beta": float("-inf")}, "beta must be finite"),
-        ({"beta": -0.1}, "beta must be at least 0"),
-        ({"beta_1": 1}, "beta_1 must be at most 0.999, not 1"),
-        ({"average_decay": 1.0}, "average_decay must be at most 0.99999"),
-        ({"seed": -1}, "seed must be at least 0"),
-        ({"seed": 2**31}, "seed must be at most 2147483647"),
-        ({"dropout": 1}, "dropout must be true or false, not 1"),
-        ({"dataset": 7}, "dataset must be text, not 7"),
-        ({"preset": "papr"}, "unknown preset 'papr'; did you mean 'paper'?"),
-        ({"optimizer": "adamw"}, "unknown optimizer 'adamw'; did you mean 'adam'?"),
-        ({"precision": "int8"}, "unknown precision 'int8'; known: float32, bfloat16, float16"),
-        ({"binarize": "round"}, "unknown binarize 'round'"),
+        ({"arch": None}, "`arch` must be given"),
+        ({"seed": None}, "`seed` must be given"),
+        ({"epochs": 0}, "`epochs` must be at least 1, not 0"),
+        ({"epochs": -3}, "`epochs` must be at least 1, not -3"),
+        ({"epochs": 1.5}, "`epochs` must be a whole number, not 1.5"),
+        ({"epochs": True}, "`epochs` must be a whole number, not True"),
+        ({"epochs": "3"}, "`epochs` must be a whole number, not '3'"),
+        ({"batch_size": 0}, "`batch_size` must be at least 1"),
+        ({"latent_dim": 0}, "`latent_dim` must be at least 1"),
+        ({"limit": 0}, "`limit` must be at least 1"),
+        ({"image_size": 3}, "`image_size` must be at least 4"),
+        ({"learning_rate": 0}, "`learning_rate` must be greater than 0"),
+        ({"learning_rate": "fast"}, "`learning_rate` must be a number, not 'fast'"),
+        ({"learning_rate": True}, "`learning_rate` must be a number, not True"),
+        ({"learning_rate": float("nan")}, "`learning_rate` must be finite, not nan"),
+        ({"learning_rate": float("inf")}, "`learning_rate` must be finite, not inf"),
+        ({"beta": float("-inf")}, "`beta` must be finite"),
+        ({"beta": -0.1}, "`beta` must be at least 0"),
+        ({"beta_1": 1}, "`beta_1` must be at most 0.999, not 1"),
+        ({"average_decay": 1.0}, "`average_decay` must be at most 0.99999"),
+        ({"seed": -1}, "`seed` must be at least 0"),
+        ({"seed": 2**31}, "`seed` must be at most 2147483647"),
+        ({"dropout": 1}, "`dropout` must be true or false, not 1"),
+        ({"dataset": 7}, "`dataset` must be text, not 7"),
+        ({"preset": "papr"}, "unknown `preset` 'papr'; did you mean 'paper'?"),
+        ({"optimizer": "adamw"}, "unknown `optimizer` 'adamw'; did you mean 'adam'?"),
+        ({"precision": "int8"}, "unknown `precision` 'int8'; known: float32, bfloat16, float16"),
+        ({"binarize": "round"}, "unknown `binarize` 'round'"),
         ({"generator_loss": "saturated"}, "did you mean 'saturating'?"),
-        ({"schedule": "linear"}, "unknown schedule 'linear'"),
-        ({"jit": "yes"}, "unknown jit 'yes'; known: auto, on, off"),
-        ({"sampling_prior": "uniform"}, "unknown sampling_prior 'uniform'"),
+        ({"schedule": "linear"}, "unknown `schedule` 'linear'"),
+        ({"jit": "yes"}, "unknown `jit` 'yes'; known: auto, on, off"),
+        ({"sampling_prior": "uniform"}, "unknown `sampling_prior` 'uniform'"),
     ],
 )
-def test_wrong_values(settings, message):
+def test_invalid_values(settings, message):
     with pytest.raises(InputError) as failure:
         _config(**settings)
     assert message in str(failure.value) and "\n" not in str(failure.value)
@@ -61,12 +61,12 @@ def test_wrong_values(settings, message):
     "settings",
     [{"learning_rate": 1}, {"beta": 0}, {"beta_1": 0.999}, {"seed": 2**31 - 1}, {"epochs": 1}],
 )
-def test_limits_themselves_are_allowed(settings):
+def test_limits_are_inclusive(settings):
     [(name, value)] = settings.items()
     assert getattr(_config(**settings), name) == value
 
 
-def test_a_config_does_not_change():
+def test_a_config_is_immutable():
     with pytest.raises(dataclasses.FrozenInstanceError):
         _config().epochs = 3
 
@@ -82,14 +82,14 @@ def test_a_config_does_not_change():
 )
 def test_an_unknown_key_is_an_error_with_a_suggestion(tmp_path, name, message):
     (tmp_path / "settings.toml").write_text(f"{name} = 3\n")
-    for read in (
+    for parse in (
         lambda: TrainConfig.from_dict({"arch": "vae", name: 3}),
         lambda: parse_setting(f"{name}=3"),
         lambda: read_toml(tmp_path / "settings.toml"),
         lambda: field_named(name),
     ):
         with pytest.raises(InputError) as failure:
-            read()
+            parse()
         assert message in str(failure.value)
 
 
@@ -105,9 +105,10 @@ def test_an_unknown_key_is_an_error_with_a_suggestion(tmp_path, name, message):
         ("dataset=folder:a=b", ("dataset", "folder:a=b")),
         ("dataset=3", ("dataset", "3")),
         ("binarize=threshold", ("binarize", "threshold")),
+        ("binarize=none", ("binarize", "none")),
     ],
 )
-def test_settings_on_the_command_line(text, expected):
+def test_key_value_settings(text, expected):
     name, value = parse_setting(text)
     assert (name, value) == expected and type(value) is type(expected[1])
     assert getattr(TrainConfig(**{"arch": "gan"} | {name: value}), name) == value
@@ -116,19 +117,19 @@ def test_settings_on_the_command_line(text, expected):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("epochs", "--set takes KEY=VALUE, not 'epochs'"),
-        ("epochs=", "epochs must be a whole number"),
-        ("epochs=many", "epochs must be a whole number, not 'many'"),
-        ("epochs=1.0", "epochs must be a whole number"),
-        ("epochs=0", "epochs must be at least 1"),
-        ("dropout=yes", "dropout must be true or false"),
-        ("learning_rate=NaN", "learning_rate must be finite"),
-        ("learning_rate=1e999", "learning_rate must be finite"),
-        ("epochs=[3]", "epochs must be a whole number, not \\[3\\]"),
-        ("seed=none", "seed must be given"),
+        ("epochs", "a setting must be KEY=VALUE, not 'epochs'"),
+        ("epochs=", "`epochs` must be a whole number"),
+        ("epochs=many", "`epochs` must be a whole number, not 'many'"),
+        ("epochs=1.0", "`epochs` must be a whole number"),
+        ("epochs=0", "`epochs` must be at least 1"),
+        ("dropout=yes", "`dropout` must be true or false"),
+        ("learning_rate=NaN", "`learning_rate` must be finite"),
+        ("learning_rate=1e999", "`learning_rate` must be finite"),
+        ("epochs=[3]", "`epochs` must be a whole number, not \\[3\\]"),
+        ("seed=none", "`seed` must be given"),
     ],
 )
-def test_wrong_settings_on_the_command_line(text, message):
+def test_invalid_key_value_settings(text, message):
     with pytest.raises(InputError, match=message):
         TrainConfig.from_dict({"arch": "vae"} | dict([parse_setting(text)]))
 
@@ -158,7 +159,7 @@ def test_bad_toml_files(tmp_path, content, message):
     assert str(path) in str(failure.value) or "train" in message
 
 
-def test_a_folder_is_no_toml_file(tmp_path):
+def test_a_folder_is_not_a_toml_file(tmp_path):
     with pytest.raises(InputError, match="can't read config file"):
         read_toml(tmp_path)
 
@@ -178,13 +179,14 @@ def test_resolving_fills_every_setting_of_the_models_kind(arch, preset):
     optional = {"data_dir", "image_size", "limit", "validation_size", "replicas"}
     config = architectures.resolve(TrainConfig(arch=arch, preset=preset))
     open_settings = {name for name, value in config.to_dict().items() if value is None}
-    others = {name for name, each in FIELDS.items() if each.metadata["only"] not in (None, kind)}
+    groups = {"adversarial": "VAE", "variational": "GAN"}
+    others = {name for name, each in FIELDS.items() if each.metadata["group"] == groups[kind]}
     assert open_settings == optional | others
     assert architectures.resolve(config) == config
 
 
 @pytest.mark.parametrize("arch", architectures.names())
-def test_what_is_given_wins_over_the_preset(arch):
+def test_given_settings_override_the_preset(arch):
     given = {"epochs": 7, "latent_dim": 5, "learning_rate": 0.5, "optimizer": "sgd"}
     config = architectures.resolve(TrainConfig(arch=arch, **given))
     assert {name: getattr(config, name) for name in given} == given
@@ -196,15 +198,15 @@ def test_what_is_given_wins_over_the_preset(arch):
 @pytest.mark.parametrize(
     ("arch", "settings", "message"),
     [
-        ("vae", {"generator_loss": "saturating"}, "generator_loss is a setting of adversarial"),
-        ("cvae", {"dropout": False}, "dropout is a setting of adversarial models, not of cvae"),
-        ("vae", {"average_decay": 0.0}, "average_decay is a setting of adversarial"),
-        ("gan", {"beta": 0.0}, "beta is a setting of variational models, not of gan"),
-        ("dcgan", {"binarize": "none"}, "binarize is a setting of variational"),
-        ("gan", {"sampling_prior": "mixture"}, "sampling_prior is a setting of variational"),
+        ("vae", {"generator_loss": "saturating"}, "`generator_loss` is a setting of GANs"),
+        ("cvae", {"dropout": False}, "`dropout` is a setting of GANs, not of cvae"),
+        ("vae", {"average_decay": 0.0}, "`average_decay` is a setting of GANs"),
+        ("gan", {"beta": 0.0}, "`beta` is a setting of VAEs, not of gan"),
+        ("dcgan", {"binarize": "none"}, "`binarize` is a setting of VAEs"),
+        ("gan", {"sampling_prior": "mixture"}, "`sampling_prior` is a setting of VAEs"),
     ],
 )
-def test_settings_of_the_other_kind_of_model_are_refused(arch, settings, message):
+def test_settings_of_the_other_kind_of_model_are_rejected(arch, settings, message):
     with pytest.raises(InputError, match=message):
         architectures.resolve(TrainConfig(arch=arch, **settings))
 
@@ -231,7 +233,7 @@ def test_the_paper_preset_is_the_papers(arch, expected):
 
 
 @pytest.mark.parametrize("arch", architectures.names())
-def test_presets_hold_nothing_but_valid_settings(arch):
+def test_presets_contain_only_valid_settings(arch):
     module = architectures.load(arch)
     assert set(module.PRESETS) == {"default", "paper"}
     assert module.KIND in ("adversarial", "variational")
@@ -240,7 +242,7 @@ def test_presets_hold_nothing_but_valid_settings(arch):
         assert all(getattr(made, name) == value for name, value in values.items())
 
 
-def test_unknown_architectures():
+def test_an_unknown_architecture_suggests_the_nearest():
     with pytest.raises(InputError, match="unknown architecture 'cave'; did you mean 'cvae'?"):
         architectures.check("cave")
     with pytest.raises(InputError, match="unknown architecture 'x'; known: cvae, dcgan, gan, vae"):
@@ -261,7 +263,7 @@ def test_the_type_of_a_field(name, expected):
     assert scalar_type(FIELDS[name]) is expected
 
 
-def test_every_field_says_what_it_is():
+def test_every_field_has_a_help_text():
     assert all(each.metadata["help"] for each in FIELDS.values())
 
 

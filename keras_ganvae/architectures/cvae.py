@@ -1,9 +1,9 @@
 """CVAE: the convolutional VAE (in the paper's sense; not a conditional one)."""
 
-from keras import layers
+from keras_ganvae.architectures import lazy_module, vae
 
-from keras_ganvae.architectures import vae
-from keras_ganvae.models.layers import DepthToSpace, network, quarter
+layers = lazy_module("keras.layers")
+nn = lazy_module("keras_ganvae.models.layers")
 
 KIND = "variational"
 
@@ -32,8 +32,8 @@ def encoder(image_shape, latent_dim):
     last row and column. The dense layer gained .8 nats after 12 epochs of a
     trial, for a tenth of the step's cost.
     """
-    quarter(image_shape, "cvae")
-    return network(
+    nn.quarter(image_shape, "cvae")
+    return nn.network(
         "encoder",
         image_shape,
         _conv(32, 4, strides=2),  # H/2, W/2
@@ -50,17 +50,17 @@ def decoder(image_shape, latent_dim):
     Sub-pixel stages: nothing is computed above half the resolution, where the paper's
     transposed convolutions spend most of their time.
     """
-    height, width = quarter(image_shape, "cvae")
-    return network(
+    height, width = nn.quarter(image_shape, "cvae")
+    return nn.network(
         "decoder",
         (latent_dim,),
         layers.Dense(height * width * 32, activation="relu"),
         layers.Reshape((height, width, 32)),
         _conv(64, 3),
-        DepthToSpace(),  # H/2, W/2, 16
+        nn.DepthToSpace(),  # H/2, W/2, 16
         _conv(32, 3),
         layers.Conv2D(4 * image_shape[-1], 5, padding="same"),
-        DepthToSpace(),  # H, W, C
+        nn.DepthToSpace(),  # H, W, C
     )
 
 
@@ -77,8 +77,8 @@ def _conv(filters, size, strides=1):
 
 def paper_encoder(image_shape, latent_dim):
     """The paper's: conv 64, conv 128 (3x3, stride 2, valid), dense 2 J."""
-    quarter(image_shape, "cvae", least=8)
-    return network(
+    nn.quarter(image_shape, "cvae", least=8)
+    return nn.network(
         "encoder",
         image_shape,
         layers.Conv2D(64, 3, strides=2, activation="relu"),
@@ -90,8 +90,8 @@ def paper_encoder(image_shape, latent_dim):
 
 def paper_decoder(image_shape, latent_dim):
     """The paper's: dense H/4 W/4 16 tanh, convT 64 and 32 (stride 2), convT C."""
-    height, width = quarter(image_shape, "cvae")
-    return network(
+    height, width = nn.quarter(image_shape, "cvae")
+    return nn.network(
         "decoder",
         (latent_dim,),
         layers.Dense(height * width * 16, activation="tanh"),

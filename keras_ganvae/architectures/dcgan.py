@@ -1,15 +1,9 @@
 """DCGAN: a convolutional generator and discriminator."""
 
-from keras import layers
+from keras_ganvae.architectures import gan, lazy_module
 
-from keras_ganvae.architectures import gan
-from keras_ganvae.models.layers import (
-    DepthToSpace,
-    from_tanh_range,
-    network,
-    quarter,
-    to_tanh_range,
-)
+layers = lazy_module("keras.layers")
+nn = lazy_module("keras_ganvae.models.layers")
 
 KIND = "adversarial"
 
@@ -42,8 +36,8 @@ def generator(image_shape, latent_dim):
     Two dense layers compose the digit as a whole, which the paper's single one can't;
     nothing is computed above half the resolution, where its convolutions cost most.
     """
-    height, width = quarter(image_shape, "dcgan")
-    return network(
+    height, width = nn.quarter(image_shape, "dcgan")
+    return nn.network(
         "generator",
         (latent_dim,),
         layers.Dense(128, use_bias=False, kernel_initializer="he_normal"),
@@ -53,12 +47,12 @@ def generator(image_shape, latent_dim):
         layers.Reshape((height, width, 48)),
         _conv(64),
         *_normalise(),
-        DepthToSpace(),  # H/2, W/2, 16
+        nn.DepthToSpace(),  # H/2, W/2, 16
         _conv(64),
         *_normalise(),
         layers.Conv2D(4 * image_shape[-1], 3, padding="same", activation="tanh"),
-        DepthToSpace(),  # H, W, C
-        from_tanh_range(),
+        nn.DepthToSpace(),  # H, W, C
+        nn.from_tanh_range(),
     )
 
 
@@ -77,15 +71,15 @@ def discriminator(image_shape, dropout):
     The dense layer judges the digit as a whole: without it strokes were right and digits
     were not.
     """
-    quarter(image_shape, "dcgan")
+    nn.quarter(image_shape, "dcgan")
 
     def activate():
         return [layers.LeakyReLU(0.2), *([layers.Dropout(0.3)] if dropout else [])]
 
-    return network(
+    return nn.network(
         "discriminator",
         image_shape,
-        to_tanh_range(),
+        nn.to_tanh_range(),
         layers.Conv2D(32, 4, strides=2, padding="same"),  # H/2, W/2
         *activate(),
         layers.Conv2D(64, 4, strides=2, padding="same"),  # H/4, W/4
@@ -99,14 +93,14 @@ def discriminator(image_shape, dropout):
 
 def paper_generator(image_shape, latent_dim):
     """The paper's: dense H/4 W/4 256, convT 128, 64 and C (3x3), BN and LeakyReLU between."""
-    height, width = quarter(image_shape, "dcgan")
+    height, width = nn.quarter(image_shape, "dcgan")
 
     def up(filters, strides, **kwargs):
         return layers.Conv2DTranspose(
             filters, 3, strides=strides, padding="same", use_bias=False, **kwargs
         )
 
-    return network(
+    return nn.network(
         "generator",
         (latent_dim,),
         layers.Dense(height * width * 256),
@@ -120,21 +114,21 @@ def paper_generator(image_shape, latent_dim):
         layers.BatchNormalization(),
         layers.LeakyReLU(),
         up(image_shape[-1], 2, activation="tanh"),  # H, W
-        from_tanh_range(),
+        nn.from_tanh_range(),
     )
 
 
 def paper_discriminator(image_shape, dropout):
     """The paper's: conv 64 BN, conv 128 (3x3, stride 2, valid), dense 64, dense 1."""
-    quarter(image_shape, "dcgan", least=8)
+    nn.quarter(image_shape, "dcgan", least=8)
 
     def drop(rate):
         return [layers.Dropout(rate)] if dropout else []
 
-    return network(
+    return nn.network(
         "discriminator",
         image_shape,
-        to_tanh_range(),
+        nn.to_tanh_range(),
         layers.Conv2D(64, 3, strides=2),
         layers.BatchNormalization(),
         layers.LeakyReLU(),

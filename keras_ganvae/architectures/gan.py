@@ -2,10 +2,12 @@
 
 import math
 
-from keras import initializers, layers
+from keras_ganvae.architectures import lazy_module
 
-from keras_ganvae.models.adversarial import AdversarialNetwork
-from keras_ganvae.models.layers import from_tanh_range, network, to_tanh_range
+initializers = lazy_module("keras.initializers")
+layers = lazy_module("keras.layers")
+models = lazy_module("keras_ganvae.models")
+nn = lazy_module("keras_ganvae.models.layers")
 
 KIND = "adversarial"
 
@@ -49,7 +51,7 @@ def build(config, image_shape):
 
 def assemble(config, image_shape, make_generator, make_discriminator):
     """The model around two networks, with the settings that any GAN has."""
-    return AdversarialNetwork(
+    return models.AdversarialNetwork(
         make_generator(image_shape, config.latent_dim),
         make_discriminator(image_shape, config.dropout),
         generator_loss=config.generator_loss,
@@ -77,13 +79,13 @@ def generator(image_shape, latent_dim):
         ]
     # Most pixels of a drawing are background, near -1: start there, not at grey.
     dark = initializers.Constant(-2.0)
-    return network(
+    return nn.network(
         "generator",
         (latent_dim,),
         *hidden,
         layers.Dense(math.prod(image_shape), activation="tanh", bias_initializer=dark),
         layers.Reshape(image_shape),
-        from_tanh_range(),
+        nn.from_tanh_range(),
     )
 
 
@@ -97,10 +99,10 @@ def discriminator(image_shape, dropout):
     for width in (512, 256):
         hidden += [layers.Dense(width), layers.LeakyReLU(0.2)]
         hidden += [layers.Dropout(0.4)] if dropout else []
-    return network(
+    return nn.network(
         "discriminator",
         image_shape,
-        to_tanh_range(),
+        nn.to_tanh_range(),
         layers.Flatten(),
         *hidden,
         layers.Dense(1),
@@ -109,13 +111,13 @@ def discriminator(image_shape, dropout):
 
 def paper_generator(image_shape, latent_dim):
     """The paper's: dense 128, 256, 512 ReLU, dense H W C tanh."""
-    return network(
+    return nn.network(
         "generator",
         (latent_dim,),
         *[layers.Dense(width, activation="relu") for width in (128, 256, 512)],
         layers.Dense(math.prod(image_shape), activation="tanh"),
         layers.Reshape(image_shape),
-        from_tanh_range(),
+        nn.from_tanh_range(),
     )
 
 
@@ -126,10 +128,10 @@ def paper_discriminator(image_shape, dropout):
         hidden += [layers.Dense(width)]
         hidden += [layers.Dropout(rate)] if dropout else []
         hidden += [layers.ReLU()]
-    return network(
+    return nn.network(
         "discriminator",
         image_shape,
-        to_tanh_range(),
+        nn.to_tanh_range(),
         layers.Flatten(),
         *hidden,
         layers.Dense(128, activation="relu"),

@@ -2,10 +2,11 @@
 
 import math
 
-from keras import layers
+from keras_ganvae.architectures import lazy_module
 
-from keras_ganvae.models.layers import network
-from keras_ganvae.models.variational import VariationalAutoencoder
+layers = lazy_module("keras.layers")
+models = lazy_module("keras_ganvae.models")
+nn = lazy_module("keras_ganvae.models.layers")
 
 KIND = "variational"
 
@@ -62,7 +63,7 @@ def build(config, image_shape):
 
 def assemble(config, encoder, decoder):
     """The model around two networks, with the settings that any VAE has."""
-    return VariationalAutoencoder(
+    return models.VariationalAutoencoder(
         encoder,
         decoder,
         beta=config.beta,
@@ -73,7 +74,7 @@ def assemble(config, encoder, decoder):
 
 def encoder(image_shape, latent_dim, widths, activation):
     """Pixels (B, H, W, C) -> mean and log-variance (B, 2 J)."""
-    return network(
+    return nn.network(
         "encoder",
         image_shape,
         layers.Flatten(),
@@ -84,7 +85,7 @@ def encoder(image_shape, latent_dim, widths, activation):
 
 def decoder(image_shape, latent_dim, widths, activation):
     """z (B, J) -> logits (B, H, W, C)."""
-    return network(
+    return nn.network(
         "decoder",
         (latent_dim,),
         *[layers.Dense(width, activation=activation) for width in reversed(widths)],

@@ -1,11 +1,5 @@
-"""One module for each group of commands: its arguments, one call, one printed result.
+"""The command line: one module for each group of commands, and the only place with flags.
 
-A module's `add(commands)` registers its commands. TensorFlow is imported only by what a
-command calls, after its arguments are known to be good.
+A command's module has `add(commands)`, which registers its options, and functions that
+make one call and print its result. They import TensorFlow only after checking the options.
 """
-
-
-def command(commands, name, run, help):
-    parser = commands.add_parser(name, help=help, description=help)
-    parser.set_defaults(run=run)
-    return parser

@@ -1,59 +1,72 @@
-"""`evaluate` and `compare`: numbers of one run, and of several side by side."""
+"""`evaluate` and `compare`: the metrics of one run, and several runs side by side."""
 
 import argparse
 import dataclasses
+from typing import Any
 
 from keras_ganvae import runtime
-from keras_ganvae.cli import command
-from keras_ganvae.cli.progress import Bar
-from keras_ganvae.evaluation.protocol import RESULT, Settings, flag
+from keras_ganvae.cli.messages import flag
+from keras_ganvae.cli.parser import Commands, Parser, command
+from keras_ganvae.cli.progress import ProgressBar
+from keras_ganvae.evaluation.protocol import RESULT, Settings
 from keras_ganvae.files import check_new_file, write_json
 
 
-def add(commands):
-    parser = command(commands, "evaluate", run_evaluate, "every number of one run")
-    parser.add_argument("run_folder", metavar="RUN", help="a finished run")
-    parser.add_argument("--json", metavar="FILE", help="write the numbers there too")
+def add(commands: Commands) -> None:
+    """Register the commands."""
+    parser = command(commands, "evaluate", run_evaluate, "compute every metric of one run")
+    parser.add_argument("run_folder", metavar="RUN", help="folder of a finished run")
+    parser.add_argument("--json", metavar="FILE", help="write the metrics to FILE, too")
     _add_settings(parser)
     parser = command(
-        commands, "compare", run_compare, "runs side by side, and the paper's claims tested on them"
+        commands, "compare", run_compare, "compare runs and test the paper's claims on them"
     )
     parser.add_argument(
-        "run_folders", nargs="+", metavar="RUN", help="finished runs, of one data set"
+        "run_folders", nargs="+", metavar="RUN", help="folder of a finished run; same data set"
     )
-    parser.add_argument("--out", required=True, metavar="DIR", help="for index.html, results.json")
+    parser.add_argument(
+        "--out", required=True, metavar="DIR", help="folder for index.html and results.json"
+    )
     parser.add_argument(
         "--seeds",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="take runs that differ in their seed alone as one model, with error bars over"
-        " them (default yes)",
+        help="treat runs that differ only in their seed as one model, with error bars over the"
+        " seeds (default yes)",
     )
     _add_settings(parser)
 
 
-def _add_settings(parser):
-    for each in dataclasses.fields(Settings):
-        several = isinstance(each.default, tuple)
-        shown = " ".join(each.default) if several else each.default
-        parser.add_argument(
-            flag(each.name),
-            default=each.default,
+def _add_settings(parser: Parser) -> None:
+    group = parser.add_argument_group("protocol")
+    for setting in dataclasses.fields(Settings):
+        default: Any = setting.default
+        several = isinstance(default, tuple)
+        is_number = isinstance(default, int)
+        shown = " ".join(default) if several else default
+        group.add_argument(
+            flag(setting.name),
+            default=default,
             nargs="+" if several else None,
-            type=int if isinstance(each.default, int) else str,
-            metavar="N" if isinstance(each.default, int) else "NAME",
-            help=each.metadata["help"] + (f" (default {shown})" if shown is not None else ""),
+            type=int if is_number else str,
+            metavar="N" if is_number else "NAME",
+            help=setting.metadata["help"] + (f" (default {shown})" if shown is not None else ""),
         )
 
 
-def settings_of(args) -> Settings:
-    """What `evaluate` or `compare` was asked for; InputError if a value is wrong."""
+def settings_of(args: argparse.Namespace) -> Settings:
+    """The protocol that the flags of `evaluate` or `compare` ask for.
+
+    Raises:
+        InputError: a value is out of range.
+    """
     given = {each.name: getattr(args, each.name) for each in dataclasses.fields(Settings)}
     return Settings(**given | {"binarize": tuple(args.binarize)})
 
 
-def run_evaluate(args):
-    from keras_ganvae.runs.run import Run
+def run_evaluate(args: argparse.Namespace) -> None:
+    """Measure a run and print a table."""
+    from keras_ganvae.runs.run import Run  # loads NumPy
 
     settings = settings_of(args)
     run = Run.open(args.run_folder)
@@ -61,28 +74,31 @@ def run_evaluate(args):
     for file in (run.path / RESULT, *([args.json] if args.json else [])):
         check_new_file(file)
     runtime.start(args.debug)
-    from keras_ganvae.evaluation.measure import evaluate
+    from keras_ganvae.evaluation.measure import evaluate  # loads TensorFlow
     from keras_ganvae.paper.text import of_run
 
-    with Bar() as bar:
-        result = evaluate(run, settings, progress=bar)
+    with ProgressBar() as progress:
+        result = evaluate(run, settings, progress=progress)
     if args.json:
         write_json(args.json, result)
     print(of_run(result))
     print(args.json or run.path / RESULT)
 
 
-def run_compare(args):
+def run_compare(args: argparse.Namespace) -> None:
+    """Measure runs, write the report and print the claims' verdicts."""
     settings = settings_of(args)
-    from keras_ganvae.runs.run import Run
+    from keras_ganvae.runs.run import Run  # loads NumPy
 
     for path in args.run_folders:
         Run.open(path).check_finished()
     runtime.start(args.debug)
-    from keras_ganvae.paper.compare import compare
+    from keras_ganvae.paper.compare import compare  # loads TensorFlow
     from keras_ganvae.paper.text import of_claims
 
-    with Bar() as bar:
-        results = compare(args.run_folders, args.out, settings, by_seed=args.seeds, progress=bar)
+    with ProgressBar() as progress:
+        results = compare(
+            args.run_folders, args.out, settings, by_seed=args.seeds, progress=progress
+        )
     print(of_claims(results))
     print(f"{args.out}/index.html")

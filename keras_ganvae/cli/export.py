@@ -1,82 +1,114 @@
-"""`export`, `verify` and `benchmark`: bundles for apps, their proof and their cost."""
+"""`export`, `verify` and `benchmark`: bundles for apps, their checks and their costs."""
 
 import argparse
 import json
+from collections.abc import Mapping
+from typing import Any
 
 from keras_ganvae import runtime
-from keras_ganvae.cli import command
-from keras_ganvae.cli.progress import Bar
+from keras_ganvae.cli.parser import Commands, command
+from keras_ganvae.cli.progress import ProgressBar
 from keras_ganvae.config import SAMPLING_PRIORS
 from keras_ganvae.errors import InputError
 
 
-def add(commands):
-    parser = command(commands, "export", run_export, "a bundle of TFLite files for an app")
-    parser.add_argument("run_folder", metavar="RUN", help="a finished run")
-    parser.add_argument("--out", required=True, metavar="BUNDLE", help="a new folder")
+def add(commands: Commands) -> None:
+    """Register the commands."""
+    _add_export(commands)
+    _add_verify(commands)
+    _add_benchmark(commands)
+
+
+def _add_export(commands: Commands) -> None:
+    parser = command(commands, "export", run_export, "export a run as a bundle for an app")
+    parser.add_argument("run_folder", metavar="RUN", help="folder of a finished run")
+    parser.add_argument("--out", required=True, metavar="BUNDLE", help="folder of the bundle")
     parser.add_argument(
         "--formats",
         nargs="+",
         metavar="NAME",
-        help="of float32, float16, dynamic_int8, int8, sampler, saved_model (default all)",
+        help="one or more of float32, float16, dynamic_int8, int8, sampler, saved_model"
+        " (default all)",
     )
     parser.add_argument(
-        "--prior", choices=SAMPLING_PRIORS, help="what `sample` draws from (default: the run's own)"
+        "--prior",
+        choices=SAMPLING_PRIORS,
+        help="where the signature `sample` samples z from (default from the run)",
     )
     parser.add_argument(
         "--sampler-weights",
         metavar="TYPE",
         default="float32",
-        help="of sampler.tflite: float32, or float16 for half its bytes (default float32)",
+        help="weights of sampler.tflite: float32, or float16 for half the size (default float32)",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace the bundle in --out")
-    parser = command(commands, "verify", run_verify, "prove that a bundle draws what was trained")
-    parser.add_argument("bundle", metavar="BUNDLE", help="a folder that export made")
-    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def _add_verify(commands: Commands) -> None:
     parser = command(
-        commands, "benchmark", run_benchmark, "size, speed and quality of a bundle's files"
+        commands, "verify", run_verify, "verify that a bundle draws what the trained model draws"
     )
-    parser.add_argument("bundle", metavar="BUNDLE", help="a folder that export made")
+    parser.add_argument("bundle", metavar="BUNDLE", help="a folder written by export")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def _add_benchmark(commands: Commands) -> None:
+    parser = command(
+        commands, "benchmark", run_benchmark, "measure size, latency and sample quality of a bundle"
+    )
+    parser.add_argument("bundle", metavar="BUNDLE", help="a folder written by export")
     parser.add_argument(
-        "--run", dest="run_folder", metavar="RUN", help="it was made from, to set beside its files"
+        "--run",
+        dest="run_folder",
+        metavar="RUN",
+        help="the exported run, to compare its Keras model with the files",
     )
     parser.add_argument(
         "--samples",
         type=int,
         default=10_000,
         metavar="N",
-        help="that each file draws (default 10000)",
+        help="samples that each file draws (default 10000)",
     )
     parser.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="of the samples (default 0)"
+        "--seed", type=int, default=0, metavar="N", help="random seed of the samples (default 0)"
     )
-    parser.add_argument("--dataset", metavar="SPEC", help="it was trained on (default: the card's)")
-    parser.add_argument("--data-dir", metavar="DIR", help="where TFDS keeps data sets")
+    parser.add_argument(
+        "--dataset",
+        metavar="SPEC",
+        help="the data set that the model was trained on (default from the model card)",
+    )
+    parser.add_argument(
+        "--data-dir",
+        metavar="DIR",
+        help="folder of the TFDS data sets (default TFDS_DATA_DIR, else TFDS's own)",
+    )
     parser.add_argument(
         "--quality",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="measure the images too (default yes)",
+        help="measure the quality of the samples, too (default yes)",
     )
     parser.add_argument(
         "--min-quality",
         type=float,
-        metavar="C",
-        help="exit with 1 if the coverage of a file's samples is below C, from 0 to 1",
+        metavar="X",
+        help="exit with 1 if the coverage of a file's samples is below X, from 0 to 1",
     )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
-def run_export(args):
-    from keras_ganvae.runs.run import Run
+def run_export(args: argparse.Namespace) -> None:
+    """Export a run and print a table of its files."""
+    from keras_ganvae.runs.run import Run  # loads NumPy
 
     run = Run.open(args.run_folder)
     run.check_finished()
     runtime.start(args.debug)
-    from keras_ganvae.bundle import build as recipe
+    from keras_ganvae.bundle.build import export  # loads TensorFlow
     from keras_ganvae.bundle.read import Bundle
 
-    out = recipe.export(
+    out = export(
         run,
         args.out,
         formats=args.formats,
@@ -84,12 +116,13 @@ def run_export(args):
         sampler_weights=args.sampler_weights,
         overwrite=args.overwrite,
     )
-    print(_table(Bundle.open(out).files))
+    print(_parity_table(Bundle.open(out).files))
     print(args.out)
 
 
-def run_verify(args):
-    from keras_ganvae.bundle.read import Bundle
+def run_verify(args: argparse.Namespace) -> None:
+    """Verify a bundle and print a table of its files."""
+    from keras_ganvae.bundle.read import Bundle  # loads LiteRT
     from keras_ganvae.bundle.verify import verify
 
     report = verify(args.bundle)
@@ -97,26 +130,29 @@ def run_verify(args):
         print(json.dumps(report, indent=2))
         return
     files = Bundle.open(args.bundle).files
-    # What was measured now, which is not always what the card says.
+    # The parity measured now may differ from the card's.
     measured = {
-        name: files[name] | {"parity": _of_images(model["parity"])}
+        name: files[name] | {"parity": _decode_parity(model["parity"])}
         for name, model in report["models"].items()
     }
-    print(_table(measured))
-    print(f"{args.bundle}: {report['files']} files, all as they should be")
+    print(_parity_table(measured))
+    print(f"{args.bundle}: {report['files']} files, all verified")
 
 
-def _of_images(parity):
-    """The distance of the images that a file decodes."""
+def _decode_parity(parity: Mapping[str, Any]) -> Any:
+    """The parity of the images that a file's `decode` signature gives."""
     return next(each["image"] for name, each in parity.items() if name.startswith("decode"))
 
 
-def run_benchmark(args):
-    from keras_ganvae.bundle.read import Bundle
+def run_benchmark(args: argparse.Namespace) -> None:
+    """Benchmark a bundle and print a table; fail below --min-quality."""
+    from keras_ganvae.bundle.read import Bundle  # loads LiteRT
 
     least = args.min_quality
-    if least is not None and not (args.quality and 0 <= least <= 1):
-        raise InputError(f"--min-quality {least:g} must be from 0 to 1, and needs the images")
+    if least is not None and not 0 <= least <= 1:
+        raise InputError(f"`min_quality` must be from 0 to 1, not {least:g}")
+    if least is not None and not args.quality:
+        raise InputError("`min_quality` needs the quality of the samples: remove --no-quality")
     bundle = Bundle.open(args.bundle)
     for name in bundle.files:
         bundle.file(name)
@@ -127,20 +163,25 @@ def run_benchmark(args):
         run = Run.open(args.run_folder)
         run.check_finished()
     runtime.start(args.debug)
-    from keras_ganvae.bundle import benchmark, quality
+    from keras_ganvae.bundle import benchmark, quality  # loads TensorFlow
 
     dataset = quality.dataset_of(bundle, args.dataset, args.data_dir) if args.quality else None
-    with Bar() as bar:
+    with ProgressBar() as progress:
         result = benchmark.benchmark(
-            bundle, dataset=dataset, run=run, samples=args.samples, seed=args.seed, progress=bar
+            bundle,
+            dataset=dataset,
+            run=run,
+            samples=args.samples,
+            seed=args.seed,
+            progress=progress,
         )
-    print(json.dumps(result, indent=2) if args.json else _costs(result))
+    print(json.dumps(result, indent=2) if args.json else _benchmark_table(result))
     if least is not None:
         benchmark.check_quality(result, least)
 
 
-def _table(files):
-    """The models of a bundle, with their distance from the Keras model's images."""
+def _parity_table(files: Mapping[str, Any]) -> str:
+    """The models of a bundle with their size and their error against the Keras model's images."""
     lines = [f"{'file':28}{'KB':>8}{'max error':>12}{'mean error':>12}{'PSNR, dB':>10}"]
     for name, entry in files.items():
         if "parity" in entry:
@@ -153,7 +194,7 @@ def _table(files):
     return "\n".join(lines)
 
 
-def _costs(result):
+def _benchmark_table(result: Mapping[str, Any]) -> str:
     """A benchmark in 79 columns."""
     lines = [
         f"{'':13}{'':>8}{'load':>8}{'ms for one image':>22}{'all':>7}{'peak':>6}"
@@ -164,22 +205,22 @@ def _costs(result):
     quality = result.get("quality", {})
     for name in dict.fromkeys([*result["files"], *quality]):
         costs = result["files"].get(name)
-        lines.append(f"{name:13}{_speed(costs)}{_quality(quality.get(name))}")
+        lines.append(f"{name:13}{_cost_columns(costs)}{_quality_columns(quality.get(name))}")
     return "\n".join(lines)
 
 
-def _speed(costs):
+def _cost_columns(costs: Mapping[str, Any] | None) -> str:
     if costs is None:
         return " " * 51
-    single, many = costs["speed"][0], costs["speed"][-1]
+    single, all_cores = costs["speed"][0], costs["speed"][-1]
     return (
         f"{costs['bytes'] / 1000:>8,.1f}{single['load_ms']:>8.1f}{single['p50_ms']:>8.3f}"
-        f"{single['p90_ms']:>7.3f}{single['p99_ms']:>7.3f}{many['p50_ms']:>7.3f}"
+        f"{single['p90_ms']:>7.3f}{single['p99_ms']:>7.3f}{all_cores['p50_ms']:>7.3f}"
         f"{single['memory_mb']:>6.1f}"
     )
 
 
-def _quality(found):
-    if found is None:
+def _quality_columns(quality: Mapping[str, Any] | None) -> str:
+    if quality is None:
         return ""
-    return f"{found['frechet']['value']:>8.2f}{found['coverage']['value']:>7.3f}"
+    return f"{quality['frechet']['value']:>8.2f}{quality['coverage']['value']:>7.3f}"

@@ -1,45 +1,80 @@
-"""From the settings that errors and logs name to the flags of the command line."""
+"""Errors and log lines as the command line prints them, with flags in place of settings."""
 
+import errno
 import logging
 import re
 import shlex
 from collections.abc import Collection
 
-from keras_ganvae.errors import UserError
+from keras_ganvae.errors import UserError, first_line
 
 PROGRAM = "keras-ganvae"
 # `name` or `name=value`, as errors and logs write settings.
 SETTING = re.compile(r"`([a-z][a-z0-9_]*)(?:=([^`]*))?`")
+
+FREE_SPACE = "existing files are intact; free some space and try again"
+# Failures of the machine, not of the program: one line, exit code 2.
+MACHINE_ERRORS = {
+    errno.ENOSPC: f"the disk is full; {FREE_SPACE}",
+    errno.EDQUOT: f"the disk quota is exceeded; {FREE_SPACE}",
+    errno.EROFS: "the file system is read-only",
+    errno.EACCES: "permission denied",
+    errno.EPERM: "operation not permitted",
+    errno.EIO: "disk I/O error",
+    errno.EEXIST: "expected a folder, found a file",
+    errno.ENOTDIR: "expected a folder, found a file",
+    errno.EISDIR: "expected a file, found a folder",
+}
+
+
+def flag(name: str) -> str:
+    """The flag of a setting: `image_size` is --image-size."""
+    return f"--{name.replace('_', '-')}"
 
 
 def with_flags(text: str, flags: Collection[str]) -> str:
     """Replace each setting in backticks by its flag.
 
     Args:
-        text: a message, such as "`image_size` is 0".
-        flags: those of the command; a setting without a flag keeps its name.
+        text: a message such as "`image_size` must be at least 4".
+        flags: the command's flags; a setting that has none keeps its name.
     """
 
-    def shown(match):
+    def replacement(match: re.Match) -> str:
         name, value = match.groups()
-        flag = f"--{name.replace('_', '-')}"
-        if flag not in flags:
+        if flag(name) not in flags:
             return name if value is None else f"{name}={value}"
-        return flag if value is None else f"{flag} {value}"
+        return flag(name) if value is None else f"{flag(name)} {value}"
 
-    return SETTING.sub(shown, text)
+    return SETTING.sub(replacement, text)
 
 
 def described(error: UserError, flags: Collection[str]) -> str:
-    """An error as one line, with the command that resumes where that is the remedy."""
+    """An error as one line, with the command that resumes training if that is the remedy."""
     line = with_flags(" ".join(str(error).split()), flags)
     if error.resume is None:
         return line
     return f"{line}; to resume: {PROGRAM} train --resume {shlex.quote(str(error.resume))}"
 
 
-class Formatter(logging.Formatter):
-    """Log lines with flags in the place of settings."""
+def explain(error: Exception, flags: Collection[str] = ()) -> tuple[str, int]:
+    """One line for an exception, and the exit code.
+
+    Args:
+        flags: the flags of the command that failed.
+    """
+    if isinstance(error, UserError):
+        return described(error, flags), error.exit_code
+    if isinstance(error, OSError) and error.errno in MACHINE_ERRORS:
+        where = f" ({error.filename})" if error.filename else ""
+        return MACHINE_ERRORS[error.errno] + where, 2
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        return f"this command needs the Python package {error.name}, which is not installed", 2
+    return f"unexpected {type(error).__name__}: {first_line(error)} (--debug shows where)", 1
+
+
+class LogFormatter(logging.Formatter):
+    """Formats log lines with flags in place of settings."""
 
     def __init__(self, flags: Collection[str]):
         super().__init__("%(message)s")

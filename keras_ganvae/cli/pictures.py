@@ -1,85 +1,119 @@
-"""`sample`, `reconstruct`, `interpolate`, ...: pictures of what a finished run has learnt."""
+"""`sample`, `reconstruct`, `interpolate`, ...: images from a trained model."""
 
+import argparse
 from pathlib import Path
+from typing import NamedTuple
 
 from keras_ganvae import runtime
-from keras_ganvae.cli import command
+from keras_ganvae.cli.parser import Commands, command
 from keras_ganvae.config import SAMPLING_PRIORS
 from keras_ganvae.errors import InputError
 
-# Command: what it draws, the file it writes, whether it draws from the prior.
+MAX_SEED = 2**31 - 1
+
+
+class Picture(NamedTuple):
+    """A command that draws.
+
+    Attributes:
+        help: what it draws.
+        out: the files it writes.
+        samples: whether it samples z from the prior.
+    """
+
+    help: str
+    out: str
+    samples: bool
+
+
 PICTURES = {
-    "sample": (
-        "draw images from a trained model",
-        "FILE.png (one grid), FILE.npz (an array), or FOLDER/ (one PNG each)",
+    "sample": Picture(
+        "draw samples from a trained model",
+        "FILE.png (one grid), FILE.npz (an array) or FOLDER/ (one PNG per image)",
         True,
     ),
-    "reconstruct": ("test images beside their reconstructions by a VAE", "FILE.png", False),
-    "interpolate": ("walks between two latents, one a row", "FILE.png", True),
-    "traverse": ("one latent dimension at a time, the most active first", "FILE.png", True),
-    "manifold": ("the plane of the two most active latent dimensions", "FILE.png", True),
-    "animate": ("a GIF of the fixed-noise grid over training", "FILE.gif", False),
+    "reconstruct": Picture(
+        "draw test images and their VAE reconstructions", "PNG file to write", False
+    ),
+    "interpolate": Picture(
+        "draw interpolations between latents, one per row", "PNG file to write", True
+    ),
+    "traverse": Picture(
+        "vary one latent dimension at a time, most active first", "PNG file to write", True
+    ),
+    "manifold": Picture(
+        "draw the plane of the two most active latent dimensions", "PNG file to write", True
+    ),
+    "animate": Picture(
+        "make a GIF of the fixed-noise samples over training", "GIF file to write", False
+    ),
 }
 
 
-def add(commands):
-    for name, (help, out, from_prior) in PICTURES.items():
-        parser = command(commands, name, run_picture, help)
+def add(commands: Commands) -> None:
+    """Register the commands."""
+    for name, picture in PICTURES.items():
+        parser = command(commands, name, run_picture, picture.help)
         parser.set_defaults(picture=name)
-        several = name == "sample"
-        parser.add_argument(
-            "source",
-            metavar="SOURCE" if several else "RUN",
-            help="a run, a bundle, or a .tflite file" if several else "a run folder",
-        )
-        parser.add_argument("--out", required=True, metavar="FILE", help=out)
-        if from_prior:
-            parser.add_argument("--seed", type=int, default=0, metavar="S", help="(default 0)")
+        if name == "sample":
+            parser.add_argument(
+                "source", metavar="SOURCE", help="a run folder, a bundle, or a .tflite file"
+            )
+            parser.add_argument(
+                "--count",
+                type=int,
+                default=64,
+                metavar="N",
+                help="number of samples (default 64)",
+            )
+        else:
+            parser.add_argument("source", metavar="RUN", help="a run folder")
+        parser.add_argument("--out", required=True, metavar="FILE", help=picture.out)
+        if picture.samples:
+            parser.add_argument(
+                "--seed", type=int, default=0, metavar="N", help="random seed (default 0)"
+            )
             parser.add_argument(
                 "--prior",
                 choices=SAMPLING_PRIORS,
-                help="what z is drawn from (default: the run's own)",
+                help="where z is sampled from (default from the run)",
             )
-    commands.choices["sample"].add_argument(
-        "--count", type=int, default=64, metavar="N", help="images (default 64)"
-    )
 
 
-def run_picture(args):
-    """Call the function of `drawing` with the command's name, and print what it drew."""
-    from keras_ganvae.runs.run import Run
-
+def run_picture(args: argparse.Namespace) -> None:
+    """Call the function of `latent_space` with the command's name and print what it drew."""
     given = vars(args)
     options = {name: given[name] for name in ("count", "seed", "prior") if name in given}
     if options.get("count", 1) < 1:
-        raise InputError(f"--count must be at least 1, not {args.count}")
-    if not 0 <= options.get("seed", 0) < 2**31:
-        raise InputError(f"--seed must be from 0 to {2**31 - 1}, not {args.seed}")
-    if args.picture == "sample" and _is_exported(args.source):
+        raise InputError(f"`count` must be at least 1, not {args.count}")
+    if not 0 <= options.get("seed", 0) <= MAX_SEED:
+        raise InputError(f"`seed` must be from 0 to {MAX_SEED}, not {args.seed}")
+    if args.picture == "sample" and _is_exported(Path(args.source)):
         print(_sample_exported(args))
         print(args.out)
         return
+    from keras_ganvae.runs.run import Run  # loads NumPy
+
     run = Run.open(args.source)
     runtime.start(args.debug)
-    from keras_ganvae.plots import latent_space as drawing
+    from keras_ganvae.plots import latent_space  # loads TensorFlow
 
-    print(getattr(drawing, args.picture)(run, out=args.out, **options))
+    print(getattr(latent_space, args.picture)(run, out=args.out, **options))
     print(args.out)
 
 
-def _is_exported(source):
-    """Whether it is a bundle or one of its files, which are drawn from without TensorFlow."""
-    source = Path(source)
+def _is_exported(source: Path) -> bool:
+    """Whether it is a bundle or one of its files, which need no TensorFlow."""
     return source.suffix == ".tflite" or (source / "model_card.json").exists()
 
 
-def _sample_exported(args):
-    from keras_ganvae.bundle.read import open_source
+def _sample_exported(args: argparse.Namespace) -> str:
+    from keras_ganvae.bundle.read import open_source  # loads LiteRT
     from keras_ganvae.plots import images
 
     write = images.sample_writer(args.out)
     source = open_source(args.source)
-    drawn = source.sample(args.count, args.seed, prior=args.prior)
-    described = f"{args.count} samples of {source.describe(args.prior)}, seed {args.seed}"
-    write(args.out, drawn, described)
-    return described
+    samples = source.sample(args.count, args.seed, prior=args.prior)
+    description = f"{args.count} samples of {source.describe(args.prior)}, seed {args.seed}"
+    write(args.out, samples, description)
+    return description

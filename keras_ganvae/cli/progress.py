@@ -1,47 +1,56 @@
-"""How far a long measurement has come."""
+"""The progress bar of long measurements."""
 
 import sys
+from types import TracebackType
+from typing import Any
 
-# Without rates: what is counted differs from one thing to the next.
+# No rate: the unit differs from one measurement to the next.
 FORMAT = "{desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining}"
 
 
-class Bar:
-    """A progress bar on stderr, one for each thing that is being measured.
+class ProgressBar:
+    """A progress bar on stderr for one measurement after another.
 
-    It goes away when that thing is done; where there is no terminal it never appears.
+    Each bar is cleared when its measurement ends. Without a terminal nothing is shown.
     """
 
-    def __init__(self):
-        self.bar = None
-        self.doing = None
+    def __init__(self) -> None:
+        self._bar: Any = None
+        self._label = ""
 
-    def __call__(self, doing, done, total):
-        from tqdm import tqdm
+    def __call__(self, label: str, done: int, total: int) -> None:
+        """Show that `done` of `total` steps of the measurement `label` are done."""
+        from tqdm import tqdm  # not needed for help
 
-        if doing != self.doing:
+        if self._bar is None or label != self._label:
             self.close()
-            self.doing = doing
-            self.bar = tqdm(
+            self._label = label
+            self._bar = tqdm(
                 total=total,
-                desc=doing,
+                desc=label,
                 file=sys.stderr,
                 ncols=79,
                 bar_format=FORMAT,
                 leave=False,
                 disable=None,
             )
-        self.bar.update(done - self.bar.n)
+        self._bar.update(done - self._bar.n)
         if done == total:
             self.close()
 
-    def __enter__(self):
+    def __enter__(self) -> "ProgressBar":
         return self
 
-    def __exit__(self, *error):
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         self.close()
 
-    def close(self):
-        if self.bar is not None:
-            self.bar.close()
-        self.bar = self.doing = None
+    def close(self) -> None:
+        """Clear the bar."""
+        if self._bar is not None:
+            self._bar.close()
+        self._bar = None

@@ -10,7 +10,7 @@ import threading
 import webbrowser
 from pathlib import Path
 
-from keras_ganvae.cli import command
+from keras_ganvae.cli.parser import command
 from keras_ganvae.errors import InputError
 
 EVERYWHERE = ("0.0.0.0", "::")

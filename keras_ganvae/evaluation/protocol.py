@@ -19,32 +19,30 @@ def asked(default, help):
 class Settings:
     """What `evaluate` and `compare` may be asked for; their flags are made from the fields."""
 
-    samples: int = asked(10_000, "images drawn from each prior")
+    samples: int = asked(10_000, "samples drawn from each prior")
     neighbours: int = asked(5, "k of precision, recall, density and coverage")
-    importance_samples: int = asked(1_000, "of the bound on log p(x), for each image")
-    bound_images: int = asked(1_000, "test images that the bound is computed for")
+    importance_samples: int = asked(
+        1_000, "importance samples per image of the IWAE bound on log p(x)"
+    )
+    bound_images: int = asked(1_000, "test images that the IWAE bound is computed on")
     binarize: tuple[str, ...] = asked(
-        ("stochastic",), f"what the likelihood sees, one or more of {', '.join(BINARIZATIONS)}"
+        ("stochastic",),
+        f"binarization of the pixels in the likelihood, one or more of {', '.join(BINARIZATIONS)}",
     )
     features: str | None = asked(
-        None, "digits, classifier (trained on the data's labels) or inception (else by the data)"
+        None, "digits, classifier (trained on the data's labels) or inception (default by data set)"
     )
-    seed: int = asked(0, "of samples, binarization, noise and bootstrap")
+    seed: int = asked(0, "random seed of samples, binarization, noise and bootstrap")
 
     def __post_init__(self):
         for name in ("samples", "neighbours", "importance_samples", "bound_images"):
             if getattr(self, name) < 1:
-                raise InputError(f"{flag(name)} must be at least 1, not {getattr(self, name)}")
+                raise InputError(f"`{name}` must be at least 1, not {getattr(self, name)}")
         if not 0 <= self.seed < 2**31:
-            raise InputError(f"--seed must be from 0 to {2**31 - 1}, not {self.seed}")
+            raise InputError(f"`seed` must be from 0 to {2**31 - 1}, not {self.seed}")
         for name in self.binarize:
             if name not in BINARIZATIONS:
-                raise InputError(f"unknown --binarize '{name}'{nearest(name, BINARIZATIONS)}")
-
-
-def flag(name: str) -> str:
-    """The option of the command line that sets a field of `Settings`."""
-    return f"--{name.replace('_', '-')}"
+                raise InputError(f"unknown `binarize` '{name}'{nearest(name, BINARIZATIONS)}")
 
 
 def describe(settings: Settings, dataset, features) -> dict:

@@ -162,7 +162,7 @@ def _commands(measured, names, out, settings, by_seed):
         for command in _training_commands(name, each.run)
     ]
     asked, usual = dataclasses.asdict(settings), dataclasses.asdict(protocol.Settings())
-    changed = [f"{protocol.flag(k)} {_words(v)}" for k, v in asked.items() if v != usual[k]]
+    changed = [f"--{k.replace('_', '-')} {_words(v)}" for k, v in asked.items() if v != usual[k]]
     runs = shlex.join([*names, "--out", str(out)])
     apart = [] if by_seed else ["--no-seeds"]
     return [*trained, " ".join(["keras-ganvae compare", runs, *changed, *apart])]

@@ -43,7 +43,7 @@ def _is_one_line(stderr):
     return stderr.startswith("keras-ganvae: ") and stderr.count("\n") == 1
 
 
-# As a person runs it: without TensorFlow.
+# In a process of its own, without TensorFlow.
 
 
 @pytest.mark.parametrize("arguments", [[], *([name] for name in COMMANDS)], ids=" ".join)
@@ -57,14 +57,47 @@ def test_help_imports_no_tensorflow(terminal, arguments):
         ), heavy
 
 
-def test_help_lists_every_command(command, capsys):
-    from keras_ganvae.cli import main as cli
+@pytest.fixture
+def help_of(capsys):
+    """`help_of(*arguments)`: what `--help` prints."""
+    from keras_ganvae.cli.main import main
 
-    with pytest.raises(SystemExit) as stopped:
-        cli.main(["--help"])
-    assert stopped.value.code == 0
-    out = capsys.readouterr().out
-    assert all(f"    {name}" in out for name in COMMANDS)
+    def call(*arguments):
+        with pytest.raises(SystemExit) as stopped:
+            main([*arguments, "--help"])
+        assert stopped.value.code == 0
+        return capsys.readouterr().out
+
+    return call
+
+
+def test_help_lists_every_command(help_of):
+    out = help_of()
+    assert all(f"    {name}  " in out for name in COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_fits_80_columns(help_of, monkeypatch, name):
+    monkeypatch.setenv("COLUMNS", "80")
+    assert max(map(len, help_of(name).splitlines())) < 80
+
+
+def test_help_of_train_groups_its_options(help_of):
+    sections = help_of("train").split("\n\n")
+    section_of = {text.splitlines()[0]: text for text in sections}
+    assert "--image-size" in section_of["data:"] and "--arch" in section_of["model:"]
+    assert "--epochs" in section_of["training:"] and "--jit" in section_of["hardware:"]
+    assert "--dropout" in section_of["GAN:"] and "--beta " in section_of["VAE:"]
+    assert "--out DIR" in section_of["output:"]
+
+
+def test_help_of_train_has_the_defaults_of_the_presets(help_of):
+    out = " ".join(help_of("train").split())
+    presets = {name: architectures.load(name).PRESETS["default"] for name in architectures.names()}
+    epochs = ", ".join(f"{name} {preset['epochs']}" for name, preset in presets.items())
+    assert f"passes over the training images (default {epochs})" in out
+    assert "optimizer of every network (default adam)" in out
+    assert "random seed (default 0)" in out
 
 
 BAD = {
@@ -75,18 +108,18 @@ BAD = {
     "unknown option": ("train --arch vae --epoch 3", "'--epoch'; did you mean --epochs?"),
     "stray word": ("train --arch vae now", "unknown argument 'now'"),
     "value missing": ("train --arch", "--arch: expected one argument"),
-    "epochs 0": ("train --arch vae --epochs 0", "epochs must be at least 1, not 0"),
+    "epochs 0": ("train --arch vae --epochs 0", "--epochs must be at least 1, not 0"),
     "epochs a word": ("train --arch vae --epochs many", "invalid int value: 'many'"),
-    "batch -1": ("train --arch vae --batch-size -1", "batch_size must be at least 1, not -1"),
-    "latent 0": ("train --arch vae --latent-dim 0", "latent_dim must be at least 1"),
-    "rate nan": ("train --arch vae --learning-rate nan", "learning_rate must be finite"),
-    "rate 0": ("train --arch vae --learning-rate 0", "learning_rate must be greater than 0"),
-    "seed -1": ("train --arch vae --seed -1", "seed must be at least 0, not -1"),
-    "choice": ("train --arch vae --binarize round", "unknown binarize 'round'"),
+    "batch -1": ("train --arch vae --batch-size -1", "--batch-size must be at least 1, not -1"),
+    "latent 0": ("train --arch vae --latent-dim 0", "--latent-dim must be at least 1"),
+    "rate nan": ("train --arch vae --learning-rate nan", "--learning-rate must be finite"),
+    "rate 0": ("train --arch vae --learning-rate 0", "--learning-rate must be greater than 0"),
+    "seed -1": ("train --arch vae --seed -1", "--seed must be at least 0, not -1"),
+    "choice": ("train --arch vae --binarize round", "unknown --binarize 'round'"),
     "preset": ("train --arch vae --preset papr", "did you mean 'paper'?"),
-    "jit": ("train --arch vae --jit maybe", "unknown jit 'maybe'; known: auto, on, off"),
+    "jit": ("train --arch vae --jit maybe", "unknown --jit 'maybe'; known: auto, on, off"),
     "set key": ("train --arch vae --set epoch=3", "unknown setting 'epoch'; did you mean 'epochs'"),
-    "set form": ("train --arch vae --set epochs", "--set takes KEY=VALUE, not 'epochs'"),
+    "set form": ("train --arch vae --set epochs", "a setting must be KEY=VALUE, not 'epochs'"),
     "config missing": ("train --arch vae --config {tmp}/no.toml", "can't read config file"),
     "config key": ("train --arch vae --config {tmp}/bad.toml", "'epoch'; did you mean 'epochs'"),
     "config form": ("train --arch vae --config {tmp}/broken.toml", "is not TOML"),
@@ -108,7 +141,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_bad_input_is_one_line_and_leaves_nothing(terminal, tmp_path, case):
+def test_bad_input_is_one_line_and_changes_no_file(terminal, tmp_path, case):
     for folder, name in (("run", "config.json"), ("full", "thesis.txt")):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / name).write_text("precious")
@@ -129,17 +162,17 @@ def test_debug_shows_the_traceback(terminal):
     assert done.returncode != 0 and "Traceback" in done.stderr
 
 
-# As a person runs it: the real thing.
+# In a process of its own, with TensorFlow.
 
 
 @pytest.fixture(scope="module")
 def trained(terminal, tmp_path_factory):
-    """A run trained in its own process, and what that process said."""
+    """A run trained in its own process, and that process's result."""
     path = tmp_path_factory.mktemp("terminal") / "run"
     return path, terminal("train", "--arch", "vae", *SMALL, "--out", path)
 
 
-def test_train_prints_results_on_stdout_and_logs_on_stderr(trained):
+def test_train_prints_results_to_stdout_and_logs_to_stderr(trained):
     path, done = trained
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
@@ -150,7 +183,7 @@ def test_train_prints_results_on_stdout_and_logs_on_stderr(trained):
         assert chatter not in done.stderr
 
 
-def test_sample_in_another_process_is_the_same_bytes(trained, terminal, command, tmp_path):
+def test_sample_gives_the_same_bytes_in_another_process(trained, terminal, command, tmp_path):
     path, _ = trained
     outs = [tmp_path / f"{i}.png" for i in range(2)]
     done = terminal("sample", path, "--count", 9, "--seed", 2, "--out", outs[0])
@@ -162,7 +195,7 @@ def test_sample_in_another_process_is_the_same_bytes(trained, terminal, command,
     assert outs[0].read_bytes() == outs[1].read_bytes()
 
 
-def test_a_batch_larger_than_the_data(terminal, tmp_path):
+def test_a_batch_larger_than_the_data_is_rejected(terminal, tmp_path):
     arguments = ["--arch", "gan", "--dataset", "synthetic", "--limit", 64, "--batch-size", 65]
     done = terminal("train", *arguments, "--out", tmp_path / "run")
     assert (done.returncode, done.stdout) == (2, "")
@@ -170,7 +203,7 @@ def test_a_batch_larger_than_the_data(terminal, tmp_path):
     assert "Traceback" not in done.stderr and not (tmp_path / "run").exists()
 
 
-# The rest in this process.
+# In this process.
 
 
 @pytest.mark.parametrize("arch", architectures.names())
@@ -194,7 +227,7 @@ def test_every_picture_command_draws(command, run_of, tmp_path, arch):
 @pytest.mark.parametrize(
     ("prior", "expected"), [("normal", "prior N(0, I)"), ("mixture", "prior: mixture of")]
 )
-def test_the_prior_can_be_chosen(command, run_of, tmp_path, prior, expected):
+def test_sample_from_either_prior(command, run_of, tmp_path, prior, expected):
     out = tmp_path / "a.npz"
     code, said, _ = command("sample", run_of("cvae").path, "--prior", prior, "--out", out)
     assert code == 0 and expected in said
@@ -213,7 +246,7 @@ def test_the_prior_can_be_chosen(command, run_of, tmp_path, prior, expected):
         ("vae", "sample --out {tmp}/full/", "is not empty"),
     ],
 )
-def test_what_a_run_can_not_do(command, run_of, tmp_path, arch, arguments, message):
+def test_pictures_that_a_run_cannot_give(command, run_of, tmp_path, arch, arguments, message):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.txt").write_text("precious")
     name, *options = arguments.format(tmp=tmp_path).split()
@@ -224,14 +257,14 @@ def test_what_a_run_can_not_do(command, run_of, tmp_path, arch, arguments, messa
 
 @pytest.mark.parametrize("name", ["model.keras", "prior.npz", "config.json"])
 @pytest.mark.parametrize("damage", ["missing", "truncated"])
-def test_runs_that_are_incomplete_or_damaged(command, run_of, tmp_path, name, damage):
+def test_incomplete_or_damaged_runs_are_rejected(command, run_of, tmp_path, name, damage):
     path = shutil.copytree(run_of("vae").path, tmp_path / "run")
     if damage == "missing":
         (path / name).unlink()
     else:
         (path / name).write_bytes((path / name).read_bytes()[:150])
-    for asked in ("sample", "reconstruct", "manifold"):
-        code, out, err = command(asked, path, "--out", tmp_path / "a.png")
+    for name_of_command in ("sample", "reconstruct", "manifold"):
+        code, out, err = command(name_of_command, path, "--out", tmp_path / "a.png")
         assert (code, out) == (2, "") and _is_one_line(err)
         assert str(path) in err and (name in err or "not a run" in err)
     assert not (tmp_path / "a.png").exists()
@@ -244,11 +277,11 @@ def test_runs_that_are_incomplete_or_damaged(command, run_of, tmp_path, name, da
         (["--dataset", "folder:/nowhere/at/all"], "/nowhere/at/all"),
         (["--dataset", "npz:/nowhere.npz"], "/nowhere.npz"),
         (["--image-size", "30"], "multiples of 4, not 30x30"),
-        (["--generator-loss", "saturating"], "generator_loss is a setting of adversarial models"),
-        (["--no-dropout"], "dropout is a setting of adversarial models"),
+        (["--generator-loss", "saturating"], "--generator-loss is a setting of GANs"),
+        (["--no-dropout"], "--dropout is a setting of GANs"),
     ],
 )
-def test_what_can_not_be_trained(command, tmp_path, arguments, message):
+def test_training_that_is_rejected(command, tmp_path, arguments, message):
     out = tmp_path / "run"
     code, said, err = command("train", "--arch", "cvae", *SMALL, *arguments, "--out", out)
     assert (code, said) == (2, "") and message in err
@@ -256,8 +289,8 @@ def test_what_can_not_be_trained(command, tmp_path, arguments, message):
     assert not out.exists()
 
 
-def test_settings_overrule_one_another(command, tmp_path):
-    """File, then --set, then flags; nothing is written by a dry run."""
+def test_flags_override_set_which_overrides_config(command, tmp_path):
+    """A dry run writes nothing."""
     (tmp_path / "a.toml").write_text(
         'arch = "vae"\ndataset = "synthetic"\nlimit = 64\nepochs = 5\nbatch_size = 16\nseed = 3\n'
     )
@@ -274,7 +307,7 @@ def test_settings_overrule_one_another(command, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["a.toml"]
 
 
-def test_a_dry_run_leaves_a_finished_run_alone(command, run_of):
+def test_a_dry_run_does_not_change_a_finished_run(command, run_of):
     path = run_of("gan").path
     before = sorted(path.rglob("*"))
     code, out, _ = command("train", "--arch", "gan", *SMALL, "--dry-run", "--out", path)
@@ -282,7 +315,7 @@ def test_a_dry_run_leaves_a_finished_run_alone(command, run_of):
     assert sorted(path.rglob("*")) == before
 
 
-def test_train_as_json(command, tmp_path):
+def test_train_prints_json(command, tmp_path):
     code, out, _ = command(
         "train", "--arch", "gan", *SMALL, "--no-dropout", "--out", tmp_path / "run", "--json"
     )
@@ -292,7 +325,7 @@ def test_train_as_json(command, tmp_path):
     assert json.loads((tmp_path / "run" / "config.json").read_text())["config"]["dropout"] is False
 
 
-def test_a_diverging_run_exits_with_one(command, tmp_path):
+def test_a_diverging_run_exits_with_1(command, tmp_path):
     arguments = ["--optimizer", "sgd", "--learning-rate", "1e30", "--set", "schedule=constant"]
     code, out, err = command(
         "train", "--arch", "vae", *SMALL, *arguments, "--out", tmp_path / "run"
@@ -301,7 +334,7 @@ def test_a_diverging_run_exits_with_one(command, tmp_path):
     assert "epoch 1, step" in err and "Traceback" not in err
 
 
-def test_data_sets_are_listed(command, tmp_path, monkeypatch):
+def test_datasets_lists_data_sets(command, tmp_path, monkeypatch):
     from keras_ganvae.data import network
 
     monkeypatch.setattr(network, "reachable", lambda *_: False)
@@ -312,7 +345,7 @@ def test_data_sets_are_listed(command, tmp_path, monkeypatch):
     assert code == 0 and "synthetic" in out and len(out.splitlines()) == len(listed)
 
 
-def test_the_doctor_reports(command, monkeypatch):
+def test_doctor_reports_on_this_machine(command, monkeypatch):
     from keras_ganvae.data import network
 
     monkeypatch.setattr(network, "reachable", lambda *_: False)
@@ -337,23 +370,13 @@ def test_a_resumed_run_keeps_its_own_settings(command, run_of, option, name):
     code, _, err = command("train", "--resume", run_of("vae").path, *option)
     assert code == 2
     assert err.count("\n") == 1
-    assert f"it can't take {name}" in err
+    assert f"--resume can't take {name}" in err
 
 
-def test_resuming_a_finished_run_says_so(command, run_of, caplog):
+def test_resuming_a_finished_run_logs_that_it_is_finished(command, run_of, caplog):
     run = run_of("vae")
     with caplog.at_level("INFO", "keras_ganvae"):
         code, out, _ = command("train", "--resume", run.path)
     assert code == 0
     assert out.splitlines()[-1] == f"run {run.path}"
     assert "is finished at 2 epochs" in caplog.text
-
-
-def test_a_missing_package_is_named():
-    """As of `benchmark`, where only what `verify` needs is installed."""
-    from keras_ganvae.cli.main import explain
-
-    with pytest.raises(ModuleNotFoundError) as failure:
-        import no_such_package  # noqa: F401
-    message = "this command needs the Python package no_such_package, which is not installed"
-    assert explain(failure.value) == (message, 2)

@@ -1,11 +1,11 @@
-"""The progress bar, on a terminal and without one."""
+"""The progress bar, with and without a terminal."""
 
 import io
 import sys
 
 import pytest
 
-from keras_ganvae.cli.progress import Bar
+from keras_ganvae.cli.progress import ProgressBar
 
 
 class Terminal(io.StringIO):
@@ -14,35 +14,36 @@ class Terminal(io.StringIO):
 
 
 @pytest.fixture
-def written(monkeypatch):
-    """`written(stream)`: what two measurements write to it."""
+def output(monkeypatch):
+    """`output(stream)`: what two measurements write to a stream in place of stderr."""
 
     def write(stream):
         monkeypatch.setattr(sys, "stderr", stream)
-        with Bar() as bar:
-            for doing in ("floor", "samples"):
+        with ProgressBar() as progress:
+            for label in ("floor", "samples"):
                 for done in range(3):
-                    bar(doing, done, 2)
+                    progress(label, done, 2)
         return stream.getvalue()
 
     return write
 
 
-def test_each_thing_has_a_bar_that_goes_away_when_it_is_done(written):
-    shown = [each for each in written(Terminal()).split("\r") if each.strip()]
+def test_each_measurement_has_a_bar_that_is_cleared_at_its_end(output):
+    shown = [each for each in output(Terminal()).split("\r") if each.strip()]
     assert shown[0].startswith("floor   0%") and shown[-1].startswith("samples")
     assert max(map(len, shown)) <= 79
-    assert not written(Terminal()).split("\r")[-1].strip()
+    assert not output(Terminal()).split("\r")[-1].strip()
 
 
-def test_without_a_terminal_there_is_none(written):
-    assert written(io.StringIO()) == ""
+def test_without_a_terminal_nothing_is_written(output):
+    assert output(io.StringIO()) == ""
 
 
-def test_what_is_left_half_done_ends_its_line(monkeypatch):
-    monkeypatch.setattr(sys, "stderr", Terminal())
-    bar = Bar()
-    bar("floor", 1, 2)
-    bar.close()
-    bar.close()
-    assert bar.bar is None
+def test_closing_clears_an_unfinished_bar(monkeypatch):
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    progress = ProgressBar()
+    progress("floor", 1, 2)
+    progress.close()
+    progress.close()
+    assert not terminal.getvalue().split("\r")[-1].strip()

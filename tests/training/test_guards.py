@@ -64,7 +64,7 @@ def test_a_diverging_run_stops_in_its_first_epoch(tmp_path):
         ({"batch_size": 65}, "`batch_size` 65 is larger than the 64 training images"),
         ({"dataset": "syntetic"}, "did you mean synthetic"),
         ({"arch": "vea"}, "unknown architecture 'vea'; did you mean 'vae'"),
-        ({"dropout": True}, "dropout is a setting of adversarial models"),
+        ({"dropout": True}, "`dropout` is a setting of GANs"),
         ({"arch": "cvae", "image_size": 30}, "multiples of 4, not 30x30"),
     ],
 )

@@ -1,0 +1,96 @@
+"""Messages name settings; the command line shows flags."""
+
+import errno
+import logging
+
+import pytest
+
+from keras_ganvae.cli.messages import LogFormatter, described, explain, flag, with_flags
+from keras_ganvae.errors import GateFailed, InputError, Interrupted
+
+FLAGS = {"--image-size", "--strategy", "--seed"}
+
+
+def test_the_flag_of_a_setting():
+    assert flag("image_size") == "--image-size"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("`image_size` must be at least 4", "--image-size must be at least 4"),
+        ("`strategy=mirrored` needs a GPU", "--strategy mirrored needs a GPU"),
+        ("`seed` or `image_size`", "--seed or --image-size"),
+        ("`limits` is unknown", "limits is unknown"),
+        ("a plain image_size", "a plain image_size"),
+        ("run `keras-ganvae web`", "run `keras-ganvae web`"),
+        ("an odd ` stays", "an odd ` stays"),
+    ],
+)
+def test_settings_become_flags(text, expected):
+    assert with_flags(text, FLAGS) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("`epochs` is 0", "epochs is 0"), ("`jit=on` is slow", "jit=on is slow")],
+)
+def test_a_setting_without_a_flag_of_this_command_keeps_its_name(text, expected):
+    assert with_flags(text, FLAGS) == expected
+    assert with_flags(text, ()) == expected
+
+
+def test_an_error_is_one_line():
+    assert described(InputError("`seed` is\n  wrong"), FLAGS) == "--seed is wrong"
+
+
+def test_an_error_shows_how_to_resume():
+    error = Interrupted("interrupted in epoch 3", resume="runs/my run")
+    expected = "interrupted in epoch 3; to resume: keras-ganvae train --resume 'runs/my run'"
+    assert described(error, FLAGS) == expected
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (InputError("`seed` is wrong"), ("--seed is wrong", 2)),
+        (GateFailed("parity failed"), ("parity failed", 1)),
+        (Interrupted("stopped"), ("stopped", 130)),
+        (PermissionError(errno.EACCES, "denied", "a.png"), ("permission denied (a.png)", 2)),
+        (
+            OSError(errno.ENOSPC, "no space"),
+            ("the disk is full; existing files are intact; free some space and try again", 2),
+        ),
+        (
+            ModuleNotFoundError("No module named 'keras'", name="keras"),
+            ("this command needs the Python package keras, which is not installed", 2),
+        ),
+        (
+            ValueError("first line\nsecond line"),
+            ("unexpected ValueError: first line (--debug shows where)", 1),
+        ),
+    ],
+)
+def test_an_exception_becomes_a_line_and_an_exit_code(error, expected):
+    assert explain(error, FLAGS) == expected
+
+
+def test_log_lines_show_flags():
+    line = logging.LogRecord(
+        "keras_ganvae", logging.INFO, "", 0, "%s: `seed=%d`", ("data", 3), None
+    )
+    assert LogFormatter(FLAGS).format(line) == "data: --seed 3"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "shown"),
+    [
+        (["train", "--arch", "vae", "--image-size", "2"], "--image-size must be at least 4, not 2"),
+        (["train", "--arch", "vae", "--set", "epochs=0"], "--epochs must be at least 1, not 0"),
+        (["evaluate", "runs/none", "--bound-images", "0"], "--bound-images must be at least 1"),
+        (["sample", "runs/none", "--out", "a.png", "--count", "0"], "--count must be at least 1"),
+    ],
+)
+def test_the_command_line_shows_the_flags_of_its_command(command, arguments, shown):
+    code, out, err = command(*arguments)
+    assert (code, out) == (2, "") and shown in err and "`" not in err
