@@ -37,7 +37,7 @@ def without(card, *names):
 
 
 def test_nothing_of_the_templates_is_left(text):
-    assert not re.findall(r"@(?:if|else|end)?[ a-z_0-9]*@", text)
+    assert not re.search(r"{%|%}|{{ (?!uri|width: 280)", text)
 
 
 def test_every_file_and_signature_is_named(card, text):
@@ -137,21 +137,6 @@ def test_numbers_of_the_card_are_in_the_text(make_facts):
     assert "56,000 parameters (its encoder 512,000 more)" in text
 
 
-def test_conditions_nest():
-    text = "a\n@if x@\nb\n@if y@\nc @v@\n@else@\nd\n@end@\n@else@\ne\n@end@\nf\n"
-    for x, y, expected in (
-        (True, True, "a\nb\nc 1\nf\n"),
-        (True, False, "a\nb\nd\nf\n"),
-        (False, True, "a\ne\nf\n"),
-    ):
-        assert readme.fill(text, {"v": 1}, {"x": x, "y": y}) == expected
-
-
-def test_a_name_that_is_not_known_is_an_error():
-    with pytest.raises(KeyError, match="other"):
-        readme.fill("@other@", {}, {})
-
-
 def test_code_is_not_reflowed():
     code = "```\none\ntwo\n```"
     assert readme.reflowed(f"# A\n\na\nb\n\n{code}\n\n- c\n- d\n") == (
@@ -159,9 +144,31 @@ def test_code_is_not_reflowed():
     )
 
 
-def test_a_value_with_template_marks_stays_as_it_is(make_facts):
-    facts = dataclasses.replace(make_facts(), command="keras-ganvae export --out @name@")
-    assert "export --out @name@" in readme.render(cards.build(facts))
+def test_values_are_escaped_in_text_and_literal_in_code(make_facts):
+    facts = dataclasses.replace(
+        make_facts(),
+        name="<script>alert(1)</script>",
+        summary="Digits & letters, a colour's {{ strength }}.",
+        command="keras-ganvae export --out 'a<b {% if %}\n```\n<script>'",
+    )
+    text = readme.render(cards.build(facts))
+    assert "# &lt;script&gt;alert(1)&lt;/script&gt;\n" in text
+    assert "<title>&lt;script&gt;" in text
+    assert "Digits &amp; letters, a colour's {{ strength }}." in text
+    assert "\nkeras-ganvae export --out 'a<b {% if %} ``` <script>'\n```\n" in text
+
+
+def test_wrapping_makes_no_list_of_a_formula():
+    formula = "`z = m[k] + L[k] e`"
+    text = f"# A\n\n{'word ' * 14}{formula} and more.\n"
+    assert f"\n{formula} and more." in readme.reflowed(text)
+
+
+def test_list_items_are_wrapped_with_their_indentation():
+    text = f"- {'word ' * 20}\n- short\n\n12. {'word ' * 20}\n"
+    lines = readme.reflowed(text).splitlines()
+    assert [line[:5] for line in lines] == ["- wor", "  wor", "- sho", "", "12. w", "    w"]
+    assert max(map(len, lines)) <= 80
 
 
 def test_write(make_facts, tmp_path):
