@@ -5,7 +5,6 @@ import re
 import textwrap
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any
 
 import jinja2
 from markupsafe import Markup
