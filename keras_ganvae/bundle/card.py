@@ -57,7 +57,7 @@ class Facts:
         image_shape: (H, W, C).
         files: from `listing`; each .tflite file also has its `model_facts`.
         meaning: what the pixel values 0 and 1 look like.
-        metrics: from `benchmark.metrics_of`; empty before a benchmark.
+        metrics: the results of a benchmark; empty before a benchmark.
     """
 
     name: str

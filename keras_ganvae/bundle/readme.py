@@ -143,7 +143,8 @@ def _delegates(card):
     """The table of which delegates run each file completely, and its notes."""
     models = _models(card)
     delegates = list(dict.fromkeys(name for each in models.values() for name in each["delegates"]))
-    rows, notes = [("File", *delegates)], {}
+    rows: list[Sequence[str]] = [("File", *delegates)]
+    notes: dict[str, int] = {}
     for name, entry in models.items():
         answers = [entry["delegates"].get(delegate, "not known") for delegate in delegates]
         cells = [
@@ -157,7 +158,7 @@ def _delegates(card):
 
 
 def _signature_table(card):
-    rows = [("Signature", "In", "Out")]
+    rows: list[Sequence[str]] = [("Signature", "In", "Out")]
     for name, signature in card["signatures"].items():
         sides = (
             ", ".join(f"`{tensor}` {_shape(spec)}" for tensor, spec in signature[side].items())
