@@ -25,17 +25,17 @@ INTEGRATIONS = {
 # Their packages reach no signatures by name: they draw z themselves and call `decode`.
 WITHOUT_SAMPLER = {"flutter", "react_native"}
 USES = {
-    "float32": "as the reference",
-    "float16": "on phones and GPUs",
-    "dynamic_int8": "where bytes count",
-    "int8": "on integer chips",
-    "sampler": "to draw by seed",
+    "float32": "reference",
+    "float16": "phones, GPUs",
+    "dynamic_int8": "small downloads",
+    "int8": "integer hardware",
+    "sampler": "images from seeds",
 }
 # The metrics that `benchmark` writes to the card -> their column headings.
 METRICS = {
     "frechet": "Fréchet",
     "coverage": "Coverage",
-    "p50_ms": "ms an image",
+    "p50_ms": "ms per image",
     "load_ms": "Load, ms",
     "memory_mb": "Memory, MB",
 }
@@ -125,7 +125,7 @@ def _models(card):
 
 
 def _file_table(card):
-    rows = [("File", "KB", "Weights", "Max. error", "Take it")]
+    rows = [("File", "KB", "Weights", "Max. error", "Use")]
     for name, entry in _models(card).items():
         rows.append(
             (
@@ -158,7 +158,7 @@ def _delegates(card):
 
 
 def _signature_table(card):
-    rows: list[Sequence[str]] = [("Signature", "In", "Out")]
+    rows: list[Sequence[str]] = [("Signature", "Inputs", "Outputs")]
     for name, signature in card["signatures"].items():
         sides = (
             ", ".join(f"`{tensor}` {_shape(spec)}" for tensor, spec in signature[side].items())
@@ -183,7 +183,7 @@ def _measured(metrics):
     present = dict.fromkeys(key for found in numbers.values() for key in found)
     columns = [key for key in METRICS if key in present]
     columns += [key for key in present if key not in METRICS]
-    rows = [("Images of", *(METRICS.get(key, key) for key in columns))]
+    rows = [("Images", *(METRICS.get(key, key) for key in columns))]
     for name, found in numbers.items():
         rows.append((name, *(_short(found.get(key)) for key in columns)))
     notes = [

@@ -67,7 +67,7 @@ def test_the_bundle_has_the_results_and_passes_verification(result):
     assert metrics["int8"]["frechet"] == found["quality"]["int8"]["frechet"]["value"]
     assert metrics["int8"]["p50_ms"] == found["files"]["int8"]["speed"][0]["p50_ms"]
     assert "150 samples (seed 0)" in metrics["protocol"]
-    assert "## Measured" in (bundle.path / card.README).read_text()
+    assert "## Benchmark" in (bundle.path / card.README).read_text()
     assert verify(bundle.path)["files"] == len(bundle.files)
 
 

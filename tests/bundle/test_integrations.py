@@ -102,7 +102,7 @@ def test_python(bundle, blocks, drawn):
 
 
 def test_golden_recipe(bundle, blocks, tmp_path):
-    (code,) = blocks("Test it", "python")
+    (code,) = blocks("Test your app", "python")
     run_python(code, bundle[0])
     for name in ("model_float16.tflite", "golden.npz"):
         shutil.copy(bundle[0] / name, tmp_path)
@@ -214,16 +214,16 @@ def test_react_native(bundle, react_native, node, run_node, drawn):
     np.testing.assert_allclose(latents, prior.draw(np.array(seeds, np.int32)), atol=1e-5)
     # Its picture is the image, and `sample` keeps it from the buffer's next use.
     image = drawn(7)
-    address = run_node(
-        "const {addressOf, sample} = require('./out/sampler.js');"
+    url = run_node(
+        "const {dataUrlOf, sample} = require('./out/sampler.js');"
         f"const shared = new Float32Array({image.ravel().tolist()}.map(v => v / 255)).buffer;"
         "const model = {run: async () => [shared]};"
         "sample(model, 7).then(pixels => {"
-        "  new Float32Array(shared).fill(0); console.log(JSON.stringify(addressOf(pixels)))});",
+        "  new Float32Array(shared).fill(0); console.log(JSON.stringify(dataUrlOf(pixels)))});",
         react_native,
         node,
     )
-    kind, _, data = address.partition(",")
+    kind, _, data = url.partition(",")
     assert kind == "data:image/bmp;base64"
     path = react_native / "image.bmp"
     content = base64.b64decode(data, validate=True)
