@@ -22,7 +22,7 @@ INTEGRATIONS = {
     "python": "Python: ai-edge-litert",
     "web": "Web: LiteRT.js",
 }
-# Their packages reach no signatures by name: they draw z themselves and call `decode`.
+# Their packages call no signatures by name: the recipe computes the latent of a seed itself.
 WITHOUT_SAMPLER = {"flutter", "react_native"}
 USES = {
     "float32": "reference",
