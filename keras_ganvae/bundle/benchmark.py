@@ -1,80 +1,102 @@
-"""`benchmark`: what each file of a bundle costs, and how well it draws."""
+"""Size, speed and image quality of each model file of a bundle."""
 
 import os
 import platform
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
-from keras_ganvae import runtime
-from keras_ganvae.bundle import card, chart, quality, readme, speed
+from keras_ganvae import data, runtime
+from keras_ganvae.bundle import card, quality, readme, speed
 from keras_ganvae.bundle.read import Bundle
 from keras_ganvae.errors import GateFailed, InputError
 from keras_ganvae.evaluation import protocol
 from keras_ganvae.evaluation.floor import Reference
+from keras_ganvae.evaluation.protocol import Settings
 from keras_ganvae.files import write_json
+from keras_ganvae.plots import benchmark as plot
+from keras_ganvae.runs.run import Run
 
 NAME = "benchmark.json"
 PICTURE = "benchmark.png"
 SCHEMA = "keras-ganvae/benchmark"
 SCHEMA_VERSION = 1
 
-# How much farther than float32's a variant's samples may be before the card says so.
-MOST_FRECHET_RATIO = 1.05
+# A variant whose Fréchet distance is this many times float32's gets a note in the card.
+MAX_FRECHET_RATIO = 1.05
 
 
 def benchmark(
-    bundle: Bundle, *, dataset=None, run=None, samples=10_000, seed=0, progress=None
-) -> dict:
-    """Measure every .tflite file of a bundle and keep the result in it.
+    bundle: Bundle,
+    *,
+    dataset: data.Dataset | None = None,
+    run: Run | None = None,
+    samples: int = 10_000,
+    seed: int = 0,
+    progress: Callable[[str, int, int], None] = lambda name, done, total: None,
+    measure_speed: Callable[[Path, int], dict] = speed.measure_in_subprocess,
+) -> dict[str, Any]:
+    """Measure every model file of a bundle and write the results into the bundle.
 
-    benchmark.json and benchmark.png are written, and the card's `metrics` and
-    `recommended`, with the README made from it.
+    Writes benchmark.json and benchmark.png, and updates the card's `metrics` and
+    `recommended` and the README.
 
     Args:
-        dataset: `data.Dataset` to measure the images against; None leaves them out.
-        run: see `quality.sources`.
-        samples: images that each file draws.
-        progress: called with what is being measured, the part done and the whole.
+        dataset: the training data, to compare the images with its test images; None skips
+            the image quality.
+        run: see `quality.keras_decoder`.
+        samples: number of images that each file generates.
+        seed: random seed of the samples.
+        progress: called with the name of a measurement, the steps done and all its steps.
+        measure_speed: takes the path of a file and the number of threads.
 
     Returns:
-        What benchmark.json holds; docs/model-card.md describes it.
+        The content of benchmark.json; docs/model-card.md describes it.
 
     Raises:
-        InputError: the bundle, the data or the run can't be used, or the folder not written.
+        InputError: the bundle, the data set or the run can't be used, or the folder is not
+            writable.
     """
-    progress = progress or (lambda doing, done, total: None)
     if not os.access(bundle.path, os.W_OK | os.X_OK):
-        raise InputError(f"can't write to {bundle.path}, where the results go")
-    # What can't be measured is refused before anything is.
-    reference = dataset and Reference.of(dataset, quality.settings(samples, seed))
-    sources = reference and quality.sources(bundle, reference, run)
-    result = {
+        raise InputError(f"can't write the results to {bundle.path}")
+    # Both check their input, before minutes of measurements.
+    settings = Settings(samples=samples, seed=seed)
+    reference = Reference.of(dataset, settings) if dataset else None
+    sources = quality.sources(bundle, reference, run) if reference else {}
+    result: dict[str, Any] = {
         "schema": SCHEMA,
         "schema_version": SCHEMA_VERSION,
         "bundle": bundle.name,
-        "machine": machine(),
+        "machine": {
+            "system": platform.system(),
+            "architecture": platform.machine(),
+            "cores": os.cpu_count(),
+        },
         "versions": runtime.versions(),
         "files": {
-            variant: _costs(bundle, variant, name, progress)
-            for variant, name in bundle.variants.items()
+            variant: _costs(bundle, variant, progress, measure_speed) for variant in bundle.variants
         },
     }
     if reference:
-        result["protocol"] = protocol.describe(reference.settings, dataset, reference.features)
+        result["protocol"] = protocol.describe(settings, dataset, reference.features)
         result["quality"] = quality.measure(sources, reference, progress)
     write_json(bundle.path / NAME, result)
-    chart.write(bundle.path / PICTURE, result)
-    _update_card(bundle, result)
+    plot.write(bundle.path / PICTURE, result)
+    updated = updated_card(bundle, result)
+    card.write(bundle.path / card.NAME, updated)
+    readme.write(bundle.path / card.README, updated)
     return result
 
 
-def check_quality(result: dict, least: float):
-    """The floor that a build may set.
+def check_quality(result: dict, least: float) -> None:
+    """Check that every file's images reach a coverage.
 
     Args:
-        result: of `benchmark`, with the images measured.
-        least: coverage that every file's samples must reach, in [0, 1].
+        result: from `benchmark` with a data set.
+        least: lowest coverage allowed, in [0, 1].
 
     Raises:
-        GateFailed: a file's samples are below it.
+        GateFailed: the images of a file are below it.
     """
     for variant in result["files"]:
         coverage = result["quality"][variant]["coverage"]["value"]
@@ -84,74 +106,62 @@ def check_quality(result: dict, least: float):
             )
 
 
-def machine() -> dict:
-    """Where times were taken."""
-    return {
-        "system": platform.system(),
-        "architecture": platform.machine(),
-        "cores": os.cpu_count(),
-    }
-
-
-def _costs(bundle, variant, name, progress):
-    """Size, and speed at one and at all threads."""
+def _costs(bundle, variant, progress, measure_speed):
+    """Size of a file, and its speed with one and with all threads."""
+    name = bundle.variants[variant]
     path = bundle.file(name)
-    counts = dict.fromkeys((1, os.cpu_count()))
-    found = []
-    for i, threads in enumerate(counts):
-        progress(f"{variant}, speed", i, len(counts))
-        found.append(speed.apart(path, threads))
-    return {"file": name, "bytes": path.stat().st_size, "speed": found}
+    thread_counts = dict.fromkeys((1, os.cpu_count()))
+    measured = []
+    for i, threads in enumerate(thread_counts):
+        progress(f"{variant}, speed", i, len(thread_counts))
+        measured.append(measure_speed(path, threads))
+    return {"file": name, "bytes": path.stat().st_size, "speed": measured}
 
 
-def _update_card(bundle, result):
-    metrics = metrics_of(result)
-    record = bundle.card | {"metrics": metrics}
+def updated_card(bundle: Bundle, result: dict) -> dict:
+    """The bundle's card with the metrics of a benchmark.
+
+    Files whose images are worse than float32's get a note and are not recommended.
+    """
+    updated = bundle.card | {"metrics": _metrics(result)}
     if "quality" in result:
-        record["recommended"] = _recommended(bundle, result)
-    card.write(bundle.path / card.NAME, record)
-    readme.write(bundle.path / card.README, record)
+        updated["recommended"] = card.recommended(bundle.variants, _worse(result))
+    return updated
 
 
-def metrics_of(result: dict) -> dict:
-    """The card's `metrics`: of each source its numbers, and a note where a file falls behind."""
-    metrics = {}
-    for name, numbers in result.get("quality", {}).items():
-        metrics[name] = {metric: each["value"] for metric, each in numbers.items()}
+def _metrics(result):
+    metrics: dict[str, Any] = {}
+    for source, found in result.get("quality", {}).items():
+        metrics[source] = {metric: estimate["value"] for metric, estimate in found.items()}
     for variant, costs in result["files"].items():
         single = costs["speed"][0]
         metrics.setdefault(variant, {}).update(
             {key: single[key] for key in ("p50_ms", "load_ms", "memory_mb")}
         )
-    for variant, ratio in ratios(result).items():
-        if ratio > MOST_FRECHET_RATIO:
-            metrics[variant]["note"] = f"its Fréchet distance is {ratio:.2f} times float32's"
+    for variant, ratio in _worse(result).items():
+        metrics[variant]["note"] = f"its Fréchet distance is {ratio:.2f} times float32's"
     if "protocol" in result:
-        asked = result["protocol"]
-        metrics["protocol"] = (
-            f"{asked['samples']:,} samples (seed {asked['seed']}) against"
-            f" {asked['data']['test']:,} test images of {asked['data']['name']};"
-            f" {asked['features']['dimensions']} {asked['features']['name']} features"
-            f" {asked['features']['hash'][:12]}; k {asked['neighbours']}; times of `decode` at one"
-            f" thread on {result['machine']['architecture']}"
-        )
+        metrics["protocol"] = _protocol_line(result["protocol"], result["machine"])
     return metrics
 
 
-def ratios(result: dict) -> dict:
-    """Variant -> its Fréchet distance over float32's, where both were measured."""
-    found = result.get("quality", {})
-    if "float32" not in found:
+def _worse(result):
+    """Variant -> its Fréchet distance over float32's, where that is too large."""
+    quality = result.get("quality", {})
+    if "float32" not in quality:
         return {}
-    whole = found["float32"]["frechet"]["value"]
-    return {
-        variant: found[variant]["frechet"]["value"] / whole
-        for variant in result["files"]
-        if variant != "float32"
+    reference = quality["float32"]["frechet"]["value"]
+    ratios = {
+        variant: quality[variant]["frechet"]["value"] / reference for variant in result["files"]
     }
+    return {variant: ratio for variant, ratio in ratios.items() if ratio > MAX_FRECHET_RATIO}
 
 
-def _recommended(bundle, result):
-    """The first of `card.RECOMMENDED` that the bundle has, unless its samples fall behind."""
-    behind = {name for name, ratio in ratios(result).items() if ratio > MOST_FRECHET_RATIO}
-    return card.recommended(bundle.variants, behind)
+def _protocol_line(protocol, machine):
+    images, features = protocol["data"], protocol["features"]
+    return (
+        f"{protocol['samples']:,} samples (seed {protocol['seed']}) against {images['test']:,} test"
+        f" images of {images['name']}; {features['dimensions']} {features['name']} features"
+        f" {features['hash'][:12]}; k {protocol['neighbours']}; times of `decode` at one thread"
+        f" on {machine['architecture']}"
+    )

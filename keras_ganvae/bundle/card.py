@@ -1,18 +1,25 @@
-"""The model card: what a bundle says of itself, as JSON that `docs/model-card.md` describes."""
+"""The model card: a bundle's description as JSON, see `model_card.schema.json`."""
 
+import functools
 import json
 import math
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import resources
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 
+from keras_ganvae.bundle import schema
 from keras_ganvae.bundle.formats import SAMPLER, VARIANTS
 from keras_ganvae.errors import InputError
 from keras_ganvae.files import sha256_of, write_text
+from keras_ganvae.priors.mixture import MixturePrior, NormalPrior
 
 NAME = "model_card.json"
 README = "README.md"
+SCHEMA_FILE = "model_card.schema.json"
 SCHEMA = "keras-ganvae/model-card"
 SCHEMA_VERSION = 1
 BATCH = 16  # of the signature decode_16
@@ -27,13 +34,13 @@ TYPES = {
     "sampler": ("float32", "float32"),
 }
 
-# What most apps should take, the first that a bundle has.
+# Variant -> why to recommend it; a bundle's first is its recommended one.
 RECOMMENDED = {
     "float16": "half the size of float32, and the same images to one grey level of 255",
-    "float32": "the reference",
-    "dynamic_int8": "the only one here that keeps float activations",
-    "int8": "the only one here",
-    "sampler": "the only one here",
+    "float32": "the exact weights",
+    "dynamic_int8": "the only file with float activations",
+    "int8": "the only model file",
+    "sampler": "the only model file",
 }
 
 MEANING = "0 is black, 1 is white, or a colour's full strength"
@@ -42,12 +49,15 @@ LICENSE = "Apache-2.0 for these files; the terms of the data set they were train
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """What a card is made from.
+    """The content of a card, by the keys of the schema where nothing else is said.
 
-    architecture: arch, kind, preset, parameters (of the decoder or generator) and, for
-    VAEs, encoder_parameters. dataset, training: of `run_facts`. prior: of prior.py.
-    image_shape: (H, W, C). files: of `listing`, each .tflite with its `model_facts` added.
-    recommended: file, reason. metrics: what a benchmark measured, if one did.
+    Args:
+        dataset, training: from `run_facts`.
+        prior: the distribution of the latents.
+        image_shape: (H, W, C).
+        files: from `listing`; each .tflite file also has its `model_facts`.
+        meaning: what the pixel values 0 and 1 look like.
+        metrics: the results of a benchmark; empty before a benchmark.
     """
 
     name: str
@@ -55,25 +65,25 @@ class Facts:
     architecture: dict
     dataset: dict
     training: dict
-    prior: object
-    image_shape: tuple
-    files: dict
-    recommended: dict
-    versions: dict
+    prior: NormalPrior | MixturePrior
+    image_shape: tuple[int, ...]
+    files: dict[str, dict]
+    recommended: dict[str, str]
+    versions: dict[str, str]
     command: str
     meaning: str = MEANING
     license: str = LICENSE
     metrics: dict = field(default_factory=dict)
 
 
-def run_facts(record: dict, history: list) -> dict:
-    """`dataset` and `training` of `Facts`.
+def run_facts(record: dict, history: Sequence[Mapping[str, Any]]) -> dict[str, dict]:
+    """The fields `dataset` and `training` of `Facts`.
 
     Args:
-        record: a run's config.json.
+        record: the content of a run's config.json.
         history: the rows of its history.csv.
     """
-    # Where the data lay says nothing about the model, and much about someone's disk.
+    # The path of the data reveals a user's disk and says nothing about the model.
     left_out = ("arch", "preset", "dataset", "data_dir", "seed", "epochs")
     settings = {k: v for k, v in record["config"].items() if k not in left_out and v is not None}
     return {
@@ -92,21 +102,21 @@ def run_facts(record: dict, history: list) -> dict:
     }
 
 
-def recommended(variants, behind=()) -> dict:
-    """The file that most apps should take, and why.
+def recommended(variants: Collection[str], worse: Collection[str] = ()) -> dict[str, str]:
+    """The model file for most apps, and why.
 
     Args:
-        variants: those that the bundle has, one at least.
-        behind: those whose images were measured to be worse than float32's.
+        variants: those of the bundle, at least one.
+        worse: variants whose images a benchmark found worse than float32's.
     """
-    order = [name for name in RECOMMENDED if name in variants]
-    chosen = next((name for name in order if name not in behind), order[0])
+    present = [variant for variant in RECOMMENDED if variant in variants]
+    chosen = next((variant for variant in present if variant not in worse), present[0])
     file = next(file for file, variant in MODELS.items() if variant == chosen)
     return {"file": file, "reason": RECOMMENDED[chosen]}
 
 
-def listing(folder) -> dict:
-    """Bytes and SHA-256 of every file of a bundle but the card and the README made from it."""
+def listing(folder: str | Path) -> dict[str, dict]:
+    """Size and SHA-256 of each file of a bundle except the card and the README."""
     folder = Path(folder)
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
     names = {path.relative_to(folder).as_posix(): path for path in paths}
@@ -117,17 +127,26 @@ def listing(folder) -> dict:
     }
 
 
-def model_facts(name, *, signatures, operators, delegates, parity, tolerance, weights) -> dict:
-    """What `files` says of a .tflite beyond its size and hash.
+def model_facts(
+    name: str,
+    *,
+    signatures: Iterable[str],
+    operators: Iterable[Mapping[str, Any]],
+    delegates: Mapping[str, Mapping[str, str]],
+    parity: Mapping[str, float],
+    tolerance: Mapping[str, Any],
+    weights: str,
+) -> dict[str, Any]:
+    """What `files` has on a .tflite file beyond its size and checksum.
 
     Args:
-        name: of the file, one of `MODELS`.
+        name: file name, one of `MODELS`.
         signatures: their names.
-        operators: of each, name, version and count.
-        delegates: by signature and delegate, "whole graph" or the reason why not.
-        parity: max_error, mean_error, psnr (dB), correlation with the Keras model's images.
-        tolerance: the limits of `parity`, and their `reason`.
-        weights: their type.
+        operators: name, version and count of each.
+        delegates: signature -> delegate -> "whole graph", or what it leaves to the CPU.
+        parity: max_error, mean_error, psnr (dB) and correlation, against the Keras model.
+        tolerance: limits on `parity`, and their `reason`.
+        weights: type of the weights.
     """
     variant = MODELS[name]
     return {
@@ -136,35 +155,29 @@ def model_facts(name, *, signatures, operators, delegates, parity, tolerance, we
         "activations": TYPES[variant][1],
         "signatures": list(signatures),
         "operators": [dict(each) for each in operators],
-        "delegates": _of_all_signatures(delegates),
+        "delegates": _merged(delegates),
         "parity": {name: _finite(value) for name, value in parity.items()},
         "tolerance": dict(tolerance),
     }
 
 
-def _of_all_signatures(delegates):
-    """One answer of each delegate: of all signatures, or which signatures have which."""
-    names = dict.fromkeys(name for answers in delegates.values() for name in answers)
-    merged = {}
-    for name in names:
-        signatures = {}
-        for signature, answers in delegates.items():
-            signatures.setdefault(answers[name], []).append(signature)
-        merged[name] = (
-            next(iter(signatures))
-            if len(signatures) == 1
-            else "; ".join(
-                f"{', '.join(having)}: {answer}" for answer, having in signatures.items()
-            )
-        )
+def _merged(delegates):
+    """One text for each delegate, which names the signatures where their texts differ."""
+    merged: dict[str, str] = {}
+    for delegate in dict.fromkeys(name for texts in delegates.values() for name in texts):
+        signatures: dict[str, list[str]] = {}
+        for signature, texts in delegates.items():
+            signatures.setdefault(texts[delegate], []).append(signature)
+        parts = [f"{', '.join(names)}: {text}" for text, names in signatures.items()]
+        merged[delegate] = next(iter(signatures)) if len(parts) == 1 else "; ".join(parts)
     return merged
 
 
 def build(facts: Facts) -> dict:
-    """The card, validated.
+    """A valid card.
 
     Raises:
-        InputError: a fact is missing or of the wrong kind.
+        InputError: a fact breaks the schema.
     """
     card = {
         "schema": SCHEMA,
@@ -193,16 +206,16 @@ def build(facts: Facts) -> dict:
     return validate(card)
 
 
-def write(path, card: dict):
-    """Write the card; a list of numbers keeps to one line."""
+def write(path: str | Path, card: dict) -> None:
+    """Write a card, each list of numbers on one line."""
     write_text(path, _json(validate(card)) + "\n")
 
 
-def read(path) -> dict:
-    """The card of a bundle, validated.
+def read(path: str | Path) -> dict:
+    """Read a card and validate it.
 
     Raises:
-        InputError: it is missing, is no JSON, or breaks the schema.
+        InputError: the file is missing or not JSON, or the card is invalid.
     """
     try:
         card = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -216,47 +229,55 @@ def read(path) -> dict:
         raise InputError(f"{path}: {error}") from error
 
 
-def validate(card) -> dict:
-    """The card itself, if it keeps to the schema.
+def validate(card: Any) -> dict:
+    """The card itself, if it is valid.
 
     Raises:
-        InputError: a key is missing, unknown or of the wrong type, or two contradict each
-            other; the message names the key.
+        InputError: the card breaks the schema, or two keys contradict each other; the message
+            names the key.
     """
-    _CARD(card, "card")
+    schema.check(card, _schema(), "card")
     _check_latent(card["latent"])
-    for name, entry in card["files"].items():
-        _check_name(name)
-        (_MODEL_FILE if name.endswith(".tflite") else _FILE)(entry, f"files[{name!r}]")
+    for name in card["files"]:
+        _check_path(name)
     for name, signature in card["signatures"].items():
         for file in signature["files"]:
             if name not in card["files"].get(file, {}).get("signatures", ()):
-                raise InputError(f"signatures.{name}.files: {file} has no such signature")
+                raise InputError(f"card.signatures.{name}.files: {file} has no such signature")
     if card["recommended"]["file"] not in card["files"]:
-        raise InputError(f"recommended.file: {card['recommended']['file']} is not in files")
+        raise InputError(f"card.recommended.file: {card['recommended']['file']} is not in files")
     return card
 
 
+@functools.cache
+def _schema():
+    file = resources.files("keras_ganvae.bundle") / SCHEMA_FILE
+    return json.loads(file.read_text(encoding="utf-8"))
+
+
 def _check_latent(latent):
-    mixture = latent.get("mixture")
-    if (latent["distribution"] == "mixture") != (mixture is not None):
-        raise InputError("latent.mixture belongs to the distribution 'mixture', and to no other")
-    if mixture is None:
+    if latent["distribution"] == "normal":
+        if "mixture" in latent:
+            raise InputError("card.latent.mixture is for the distribution mixture only")
         return
-    size, components = latent["size"], latent.get("components")
-    lengths = {"means": size, "factors": size * (size + 1) // 2}
+    for name in ("components", "mixture"):
+        if name not in latent:
+            raise InputError(f"card.latent.{name} is missing")
+    size, components, mixture = latent["size"], latent["components"], latent["mixture"]
     if len(mixture["weights"]) != components:
-        raise InputError(f"latent.mixture.weights must hold {components} numbers")
-    for name, length in lengths.items():
+        raise InputError(f"card.latent.mixture.weights must have {components} numbers")
+    for name, length in (("means", size), ("factors", size * (size + 1) // 2)):
         if [len(row) for row in mixture[name]] != [length] * components:
-            raise InputError(f"latent.mixture.{name} must be {components} rows of {length} numbers")
+            raise InputError(
+                f"card.latent.mixture.{name} must have {components} rows of {length} numbers"
+            )
 
 
-def _check_name(name):
+def _check_path(name):
     path = PurePosixPath(name)
-    # A reader joins it to the bundle's path.
+    # Readers join it to the path of the bundle.
     if path.is_absolute() or ".." in path.parts or "\\" in name or str(path) != name:
-        raise InputError(f"files: {name!r} is not the name of a file in the bundle")
+        raise InputError(f"card.files: {name!r} is not a path within the bundle")
 
 
 def _latent(prior):
@@ -273,7 +294,7 @@ def _latent(prior):
 
 
 def _numbers(array):
-    """An array as lists of the shortest decimals that give the same float32."""
+    """An array as nested lists of the shortest decimals that give the same float32."""
     if array.ndim > 1:
         return [_numbers(row) for row in array]
     return [float(str(value)) for value in array.astype(np.float32)]
@@ -302,7 +323,7 @@ def _signatures(size, image_shape, files):
 
 
 def _finite(value):
-    """JSON has no infinity, the PSNR of equal images."""
+    """A float as JSON has it: null for infinity, the PSNR of equal images, and NaN."""
     return value if not isinstance(value, float) or math.isfinite(value) else None
 
 
@@ -312,179 +333,9 @@ def _json(value, indent=""):
         items = [f"{inner}{json.dumps(key)}: {_json(item, inner)}" for key, item in value.items()]
     elif isinstance(value, list) and any(isinstance(item, list | dict) for item in value):
         items = [inner + _json(item, inner) for item in value]
-    elif isinstance(value, list) and len(value) > BATCH:  # a mixture's: spaces would be a tenth
+    elif isinstance(value, list) and len(value) > BATCH:  # a mixture's; spaces would add a tenth
         return json.dumps(value, separators=(",", ":"))
     else:
         return json.dumps(value, ensure_ascii=False, allow_nan=False)
     first, last = "{}" if isinstance(value, dict) else "[]"
     return f"{first}\n" + ",\n".join(items) + f"\n{indent}{last}"
-
-
-# The schema. A check is called with a value and where it stands, and raises InputError.
-
-
-def _is(what, test):
-    def check(value, where):
-        if not test(value):
-            raise InputError(f"{where} must be {what}")
-
-    return check
-
-
-def _record(required, optional=None):
-    """A dictionary with these keys and no others."""
-    optional = optional or {}
-
-    def check(value, where):
-        if not isinstance(value, dict):
-            raise InputError(f"{where} must be an object")
-        for name in required:
-            if name not in value:
-                raise InputError(f"{where}.{name} is missing")
-        for name, item in value.items():
-            if name not in required and name not in optional:
-                raise InputError(f"{where}.{name} is not known")
-            (required.get(name) or optional[name])(item, f"{where}.{name}")
-
-    return check
-
-
-def _map(of):
-    """A dictionary with any keys."""
-
-    def check(value, where):
-        if not isinstance(value, dict):
-            raise InputError(f"{where} must be an object")
-        for name, item in value.items():
-            of(item, f"{where}.{name}")
-
-    return check
-
-
-def _list(of):
-    def check(value, where):
-        if not isinstance(value, list):
-            raise InputError(f"{where} must be a list")
-        for i, item in enumerate(value):
-            of(item, f"{where}[{i}]")
-
-    return check
-
-
-def _is_number(value):
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _is_count(value):
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
-
-
-def _is_scalar(value):
-    return value is None or isinstance(value, str | bool) or _is_number(value)
-
-
-def _is_sha256(value):
-    return isinstance(value, str) and len(value) == 64 and set(value) <= set("0123456789abcdef")
-
-
-def _either_scalars(value, where):
-    (_map(_SCALAR) if isinstance(value, dict) else _SCALAR)(value, where)
-
-
-_TEXT = _is("a text", lambda value: isinstance(value, str) and value != "")
-_COUNT = _is("a whole number, not negative", _is_count)
-_SIZE = _is("a whole number above 0", lambda value: _is_count(value) and value > 0)
-_NUMBER = _is("a number", _is_number)
-_MEASURE = _is("a number or null", lambda value: value is None or _is_number(value))
-_SCALAR = _is("a text, a number, true, false or null", _is_scalar)
-_SHA256 = _is("64 hexadecimal digits", _is_sha256)
-_RANGE = _is("[0, 1]", lambda value: value == [0, 1])
-_SHAPE = _list(_SIZE)
-
-_TENSOR = _record(
-    {
-        "shape": _SHAPE,
-        "dtype": _is("float32 or int32", lambda value: value in ("float32", "int32")),
-    },
-    {"range": _RANGE},
-)
-_PARITY = _record(dict.fromkeys(("max_error", "mean_error", "psnr", "correlation"), _MEASURE))
-_FILE = _record({"bytes": _COUNT, "sha256": _SHA256})
-_MODEL_FILE = _record(
-    {
-        "bytes": _COUNT,
-        "sha256": _SHA256,
-        "variant": _TEXT,
-        "weights": _TEXT,
-        "activations": _TEXT,
-        "signatures": _list(_TEXT),
-        "operators": _list(_record({"name": _TEXT, "version": _COUNT, "count": _COUNT})),
-        "delegates": _map(_TEXT),
-        "parity": _PARITY,
-        "tolerance": _map(_SCALAR),
-    }
-)
-_ROWS = _list(_list(_NUMBER))
-_CARD = _record(
-    {
-        "schema": _is(SCHEMA, lambda value: value == SCHEMA),
-        "schema_version": _is(
-            f"{SCHEMA_VERSION}: another needs another release of keras-ganvae",
-            lambda value: value == SCHEMA_VERSION and not isinstance(value, bool),
-        ),
-        "name": _TEXT,
-        "summary": _TEXT,
-        "architecture": _record(
-            {"arch": _TEXT, "kind": _TEXT, "preset": _TEXT, "parameters": _COUNT},
-            {"encoder_parameters": _COUNT},
-        ),
-        "dataset": _record({"name": _TEXT, "fingerprint": _TEXT, "images": _COUNT}),
-        "training": _record(
-            {
-                "epochs": _COUNT,
-                "seed": _COUNT,
-                "command": _TEXT,
-                "settings": _map(_SCALAR),
-                "final": _map(_MEASURE),
-            }
-        ),
-        "image": _record(
-            {
-                "shape": _is(
-                    "[height, width, 1 or 3]",
-                    lambda value: (
-                        isinstance(value, list)
-                        and len(value) == 3
-                        and all(_is_count(side) and side > 0 for side in value)
-                        and value[2] in (1, 3)
-                    ),
-                ),
-                "layout": _is("NHWC", lambda value: value == "NHWC"),
-                "dtype": _is("float32", lambda value: value == "float32"),
-                "range": _RANGE,
-                "meaning": _TEXT,
-            }
-        ),
-        "signatures": _map(
-            _record({"files": _list(_TEXT), "inputs": _map(_TENSOR), "outputs": _map(_TENSOR)})
-        ),
-        "files": _map(_is("an object", lambda value: isinstance(value, dict))),
-        "metrics": _map(_either_scalars),
-        "recommended": _record({"file": _TEXT, "reason": _TEXT}),
-        "versions": _map(_TEXT),
-        "license": _TEXT,
-        "command": _TEXT,
-        "latent": _record(
-            {
-                "size": _SIZE,
-                "distribution": _is(
-                    "normal or mixture", lambda value: value in ("normal", "mixture")
-                ),
-            },
-            {
-                "components": _SIZE,
-                "mixture": _record({"weights": _list(_NUMBER), "means": _ROWS, "factors": _ROWS}),
-            },
-        ),
-    }
-)

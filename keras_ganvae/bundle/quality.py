@@ -1,5 +1,6 @@
-"""How well the files of a bundle draw, measured again on what they draw themselves."""
+"""Fréchet distance and coverage of the images that each file of a bundle generates."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,23 +10,26 @@ from keras_ganvae.bundle.formats import SAVED_MODEL
 from keras_ganvae.bundle.read import Bundle, Sampler
 from keras_ganvae.errors import InputError
 from keras_ganvae.evaluation.floor import Reference
-from keras_ganvae.evaluation.protocol import Settings
 from keras_ganvae.metrics.distances import frechet_estimate
 from keras_ganvae.metrics.neighbours import manifold
 from keras_ganvae.models import latents
 from keras_ganvae.plots import images
+from keras_ganvae.runs.run import Run
 
-MOST_APART = 1e-4  # of the golden images: what another release's arithmetic may do
+# Pixels of the golden images may differ by this between releases of TensorFlow.
+MAX_GOLDEN_ERROR = 1e-4
 
 
-def dataset_of(bundle: Bundle, spec=None, data_dir=None):
-    """The images that the bundle's model was trained on and is to be measured against.
+def dataset_of(
+    bundle: Bundle, spec: str | None = None, data_dir: str | Path | None = None
+) -> data.Dataset:
+    """The data set that the bundle's model was trained on.
 
     Args:
-        spec: where they are; None takes the name in the card.
+        spec: where to find it; None uses the name in the card.
 
     Raises:
-        InputError: they can't be found, or are others than those.
+        InputError: the data set is missing, or its fingerprint is not the card's.
     """
     settings = bundle.card["training"]["settings"]
     chosen = {name: settings.get(name) for name in ("image_size", "limit", "validation_size")}
@@ -34,33 +38,36 @@ def dataset_of(bundle: Bundle, spec=None, data_dir=None):
         dataset = data.load(spec, data_dir=data_dir, **chosen)
     except InputError as error:
         raise InputError(
-            f"{error} (--dataset says where the images are, --no-quality leaves them out)"
+            f"{error} (`dataset` says where the images are, `no_quality` leaves them out)"
         ) from error
-    if dataset.fingerprint != bundle.card["dataset"]["fingerprint"]:
+    expected = bundle.card["dataset"]["fingerprint"]
+    if dataset.fingerprint != expected:
         raise InputError(
-            f"{spec} is not what {bundle.name} was trained on: its fingerprint is"
-            f" {dataset.fingerprint[:12]}, the card's {bundle.card['dataset']['fingerprint'][:12]};"
-            " --dataset names another"
+            f"{bundle.name} was not trained on {spec}: the fingerprint is"
+            f" {dataset.fingerprint[:12]}, the card's is {expected[:12]};"
+            " choose another `dataset`"
         )
     return dataset
 
 
-def sources(bundle: Bundle, reference: Reference, run=None) -> dict:
-    """What can be measured: name -> a function that gives uint8 images (N, H, W, C).
+def sources(
+    bundle: Bundle, reference: Reference, run: Run | None = None
+) -> dict[str, Callable[[], np.ndarray]]:
+    """The sources of images to compare.
 
     Args:
-        run: the `training.run.Run` that the bundle came from, to measure its Keras model
-            too; None takes the bundle's SavedModel for that, where it has one.
+        run: see `keras_decoder`.
 
     Returns:
-        "real images", the floor; "keras", where there is such a model; and the variants.
+        name -> function that returns uint8 images (N, H, W, C). The names are "real images"
+        (training images), "keras" where there is a Keras model, and the bundle's variants.
 
     Raises:
-        InputError: `run` is of another model.
+        InputError: the bundle was not made from `run`.
     """
     count, seed = reference.settings.samples, reference.settings.seed
     sampler = Sampler(bundle.path, bundle, None)
-    decode = _keras_model(bundle, run)
+    decode = keras_decoder(bundle, run)
     found = {"real images": lambda: reference.real}
     if decode is not None:
         found["keras"] = lambda: images.to_uint8(decode(bundle.prior().sample(count, seed)))
@@ -70,60 +77,73 @@ def sources(bundle: Bundle, reference: Reference, run=None) -> dict:
     }
 
 
-def measure(sources: dict, reference: Reference, progress) -> dict:
+def measure(
+    sources: dict[str, Callable[[], np.ndarray]],
+    reference: Reference,
+    progress: Callable[[str, int, int], None],
+) -> dict[str, dict[str, dict]]:
     """Fréchet distance and coverage of each source's images.
 
     Args:
-        sources: of `sources`.
-        progress: called with what is being measured, 0 and 1.
+        sources: from `sources`.
+        progress: called with the name of the source, then 0 and 1 of 1.
 
     Returns:
-        name -> {metric: {"value", "error"}}, the error one standard error.
+        name -> metric -> value and its standard error.
 
     Raises:
         InputError: a file can't be run.
     """
     found = {}
-    for name, draw in sources.items():
+    for name, generate in sources.items():
         progress(name, 0, 1)
-        found[name] = {metric: each.to_dict() for metric, each in _numbers(reference, draw())}
+        found[name] = _metrics(generate(), reference)
         progress(name, 1, 1)
     return found
 
 
-def _numbers(reference, drawn):
-    """The two numbers that an app's developer needs; `evaluate` has them all."""
+def _metrics(generated, reference):
+    """The two metrics that tell an app's developer most; `evaluate` has all of them."""
     real, _ = reference.test
-    found, _ = reference.features.extract(drawn)
-    yield "frechet", frechet_estimate(found, real)
-    yield "coverage", manifold(real, found, reference.settings.neighbours)["coverage"]
+    features, _ = reference.features.extract(generated)
+    coverage = manifold(real, features, reference.settings.neighbours)["coverage"]
+    return {
+        "frechet": frechet_estimate(features, real).to_dict(),
+        "coverage": coverage.to_dict(),
+    }
 
 
-def settings(samples, seed) -> Settings:
-    """Of the measurement; `evaluate`'s else."""
-    return Settings(samples=samples, seed=seed)
+def keras_decoder(
+    bundle: Bundle, run: Run | None = None
+) -> Callable[[np.ndarray], np.ndarray] | None:
+    """The Keras model behind a bundle, as a function from latents (N, J) to images.
 
+    Args:
+        run: the run that the bundle was made from; None takes the bundle's SavedModel.
 
-def _keras_model(bundle, run):
-    """z (N, J) -> images by the model that the bundle was made from, or None."""
+    Returns:
+        None without a run and a SavedModel.
+
+    Raises:
+        InputError: the bundle was not made from `run`.
+    """
     if run is None:
         return _saved_model(bundle)
-    model = run.model()
-    golden = bundle.golden()
+    model, golden = run.model(), bundle.golden()
     if model.latent_dim == bundle.latent_dim:
-        drawn = latents.decode(model, golden["latents"])
-        if drawn.shape == golden["images"].shape:
-            apart = np.abs(drawn - golden["images"]).max()
-            if apart <= MOST_APART:
+        decoded = latents.decode(model, golden["latents"])
+        if decoded.shape == golden["images"].shape:
+            error = np.abs(decoded - golden["images"]).max()
+            if error <= MAX_GOLDEN_ERROR:
                 return lambda z: latents.decode(model, z)
-    raise InputError(f"{bundle.path} was not made from {run.path}: its golden images are others")
+    raise InputError(f"{bundle.path} was not made from {run.path}: its golden images differ")
 
 
 def _saved_model(bundle):
-    folder = Path(bundle.path) / SAVED_MODEL
+    folder = bundle.path / SAVED_MODEL
     if not folder.is_dir():
         return None
-    import tensorflow as tf
+    import tensorflow as tf  # slow
 
     loaded = tf.saved_model.load(str(folder))
     decode = loaded.signatures["decode"]

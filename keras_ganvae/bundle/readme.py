@@ -1,149 +1,121 @@
-"""The bundle's README.md, made from its card: what the files are and how to embed them."""
+"""The bundle's README.md, rendered from its model card with the templates in `templates/`."""
 
+import html
 import re
 import textwrap
-from importlib import resources
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+import jinja2
+from markupsafe import Markup
 
 from keras_ganvae.bundle import card as cards
 from keras_ganvae.bundle.formats import GOLDEN, SAMPLER, SAVED_MODEL
 from keras_ganvae.files import write_text
 
-# Name, heading, and whether its code calls `sample`, a signature of sampler.tflite. The
-# others' packages reach a file's only signature and no more: they draw z themselves.
+# Template -> its heading.
 INTEGRATIONS = {
-    "kotlin": ("Android: Kotlin, LiteRT", True),
-    "swift": ("iOS: Swift, LiteRT", True),
-    "flutter": ("Flutter: tflite_flutter", False),
-    "react_native": ("React Native: react-native-fast-tflite", False),
-    "python": ("Python: ai-edge-litert", True),
-    "web": ("Web: LiteRT.js", True),
+    "kotlin": "Android: Kotlin, LiteRT",
+    "swift": "iOS: Swift, LiteRT",
+    "flutter": "Flutter: tflite_flutter",
+    "react_native": "React Native: react-native-fast-tflite",
+    "python": "Python: ai-edge-litert",
+    "web": "Web: LiteRT.js",
 }
-WHEN = {
-    "float32": "as the reference",
-    "float16": "on phones and GPUs",
-    "dynamic_int8": "where bytes count",
-    "int8": "on integer chips",
-    "sampler": "to draw by seed",
+# Their packages call no signatures by name: the recipe computes the latent of a seed itself.
+WITHOUT_SAMPLER = {"flutter", "react_native"}
+USES = {
+    "float32": "reference",
+    "float16": "phones, GPUs",
+    "dynamic_int8": "small downloads",
+    "int8": "integer hardware",
+    "sampler": "images from seeds",
 }
-# What `benchmark` measures, as the table heads it.
+# The metrics that `benchmark` writes to the card -> their column headings.
 METRICS = {
     "frechet": "Fréchet",
     "coverage": "Coverage",
-    "p50_ms": "ms an image",
+    "p50_ms": "ms per image",
     "load_ms": "Load, ms",
     "memory_mb": "Memory, MB",
 }
-METRICS_MEAN = (
-    "Fréchet: the distance of the images from the test images, smaller is better; real images"
-    " have one, too. Coverage: the share of the test images with a like one among them."
+NOT_METRICS = {"epoch", "seconds", "images_per_second"}  # of the last row of history.csv
+
+WIDTH = 80  # columns of prose
+FENCE = re.compile(r"(^ *```.*?^ *```$)", re.DOTALL | re.MULTILINE)
+# A paragraph or list item of plain text, not a table, heading or HTML.
+BLOCK = re.compile(
+    r"^(- |\d+\. |(?=[A-Za-z\"`]|\*\*))(.+(?:\n(?! *(?:- |\d+\. |[|<#!]|```)).+)*)", re.MULTILINE
 )
-WIDTH = 80  # columns of the text
-# Lines in a row that begin with a letter or a bold word: no table, list, heading or HTML.
-PARAGRAPH = re.compile(r"(?<=\n\n)(?:(?:[A-Za-z\"`]|\*\*).*\n)*(?:[A-Za-z\"`]|\*\*).*(?=\n\n)")
-VALUE = re.compile(r"@([a-z][a-z0-9_]*)@")
-CONDITION = re.compile(r"\s*@(if|else|end)(?: ([a-z_]+))?@\s*")
+CODE_SPAN = re.compile(r"`[^`]+`")
 
 
-def write(path, card: dict):
+def write(path: str | Path, card: dict) -> None:
     """Write the README of a validated card."""
     write_text(path, render(card))
 
 
 def render(card: dict) -> str:
-    """The README of a validated card, Markdown."""
-    values, conditions = _values(card), _conditions(card)
-    values["integrations"] = "\n\n".join(
-        f"<details>\n<summary>{heading}</summary>\n\n"
-        + fill(template(name), values, conditions).strip()
-        + "\n\n</details>"
-        for name, (heading, samples) in INTEGRATIONS.items()
-        if conditions["sampler"] or not samples
+    """The README of a validated card, in Markdown."""
+    return reflowed(_environment().get_template("readme.md").render(card | _derived(card)))
+
+
+def _environment():
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("keras_ganvae.bundle", "templates"),
+        autoescape=True,
+        finalize=_escaped,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
-    return reflowed(fill(template("readme"), values, conditions))
+    environment.filters |= {"one_line": _one_line, "thousands": "{:,}".format}
+    return environment
 
 
-def template(name) -> str:
-    """A file of `integrations/`."""
-    folder = resources.files("keras_ganvae.bundle") / "templates"
-    return (folder / f"{name}.md").read_text(encoding="utf-8")
+def _escaped(value):
+    """Escape HTML but leave quotes, which Markdown text may have."""
+    return value if hasattr(value, "__html__") else Markup(html.escape(str(value), quote=False))
 
 
-def fill(text, values: dict, conditions: dict) -> str:
-    """Put `values` for each @name@ and keep the lines whose conditions hold.
-
-    Conditions stand on lines of their own: @if name@, @else@, @end@; they may be nested.
-
-    Raises:
-        KeyError: the text asks for what there is not.
-    """
-    kept, open_ifs = [], []
-    for line in text.splitlines(keepends=True):
-        mark = CONDITION.fullmatch(line)
-        if mark is None:
-            if all(open_ifs):
-                kept.append(line)
-        elif mark[1] == "if":
-            open_ifs.append(conditions[mark[2]])
-        elif mark[1] == "else":
-            open_ifs[-1] = not open_ifs[-1]
-        else:
-            open_ifs.pop()
-    return VALUE.sub(lambda match: str(values[match[1]]), "".join(kept))
+def _one_line(value):
+    """Text for a code fence: literal, on one line so that it can't close the fence."""
+    return Markup(" ".join(str(value).splitlines()))
 
 
-def reflowed(text) -> str:
-    """Plain paragraphs filled again to `WIDTH` columns; code, tables and lists stay."""
-    parts = re.split(r"(^ *```.*?^ *```$)", text, flags=re.DOTALL | re.MULTILINE)
-    for i in range(0, len(parts), 2):
-        parts[i] = PARAGRAPH.sub(lambda match: _filled(match[0]), parts[i])
-    return "".join(parts)
-
-
-def _filled(text, indent=""):
-    # A hyphen may stand in a file's name.
-    return textwrap.fill(
-        text, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
-    )
-
-
-def _conditions(card):
-    return {
-        "colour": card["image"]["shape"][2] == 3,
-        "mixture": card["latent"]["distribution"] == "mixture",
-        "variational": "encoder_parameters" in card["architecture"],
-        "sampler": SAMPLER in card["files"],
-        "saved_model": any(name.startswith(f"{SAVED_MODEL}/") for name in card["files"]),
-        "picture": "samples.png" in card["files"],
-        "golden": GOLDEN in card["files"],
-        "metrics": bool(card["metrics"]),
-    }
-
-
-def _values(card):
+def _derived(card):
+    """What the templates need beyond the keys of the card."""
     height, width, channels = card["image"]["shape"]
-    file = card["recommended"]["file"]
+    sampler = SAMPLER in card["files"]
+    delegate_table, delegate_notes = _delegates(card)
     return {
-        "name": card["name"],
-        "summary": card["summary"],
-        "file": file,
-        "resource": file.removesuffix(".tflite"),
-        "reason": card["recommended"]["reason"],
-        "j": card["latent"]["size"],
-        "pairs": -(-card["latent"]["size"] // 2),
-        "components": card["latent"].get("components", 1),
         "height": height,
         "width": width,
         "channels": channels,
-        "pixels": height * width,
-        "numbers": height * width * channels,
-        "meaning": card["image"]["meaning"],
+        "colour": channels == 3,
+        "mixture": card["latent"]["distribution"] == "mixture",
+        "variational": "encoder_parameters" in card["architecture"],
+        "sampler": sampler,
+        "golden": GOLDEN in card["files"],
+        "picture": "samples.png" in card["files"],
+        "saved_model": any(name.startswith(f"{SAVED_MODEL}/") for name in card["files"]),
+        "integrations": {
+            name: heading
+            for name, heading in INTEGRATIONS.items()
+            if sampler or name in WITHOUT_SAMPLER
+        },
         "file_table": _file_table(card),
-        "delegate_table": _delegate_table(card),
+        "delegate_table": delegate_table,
+        "delegate_notes": delegate_notes,
         "signature_table": _signature_table(card),
-        "agrees": _agrees(card["files"][file]),
-        "measured": _measured(card["metrics"]),
-        "provenance": _provenance(card),
-        "command": card["command"],
+        "parity_check": _parity_check(card["files"][card["recommended"]["file"]]),
+        **_measured(card["metrics"]),
+        "final": {
+            name: _short(value)
+            for name, value in card["training"]["final"].items()
+            if name not in NOT_METRICS
+        },
     }
 
 
@@ -153,7 +125,7 @@ def _models(card):
 
 
 def _file_table(card):
-    rows = [("File", "KB", "Weights", "Max. error", "Take it")]
+    rows = [("File", "KB", "Weights", "Max. error", "Use")]
     for name, entry in _models(card).items():
         rows.append(
             (
@@ -161,32 +133,32 @@ def _file_table(card):
                 f"{entry['bytes'] / 1000:,.0f}",
                 entry["weights"],
                 _short(entry["parity"]["max_error"]),
-                WHEN.get(entry["variant"], entry["variant"]),
+                USES.get(entry["variant"], entry["variant"]),
             )
         )
     return table(rows, right=(1, 3))
 
 
-def _delegate_table(card):
-    """Which delegates take each file whole; the reasons of the others are numbered below."""
+def _delegates(card):
+    """The table of which delegates run each file completely, and its notes."""
     models = _models(card)
     delegates = list(dict.fromkeys(name for each in models.values() for name in each["delegates"]))
-    rows, reasons = [("File", *delegates)], []
+    rows: list[Sequence[str]] = [("File", *delegates)]
+    notes: dict[str, int] = {}
     for name, entry in models.items():
-        cells = []
-        for delegate in delegates:
-            answer = entry["delegates"].get(delegate, "not known")
-            if answer != "whole graph" and answer not in reasons:
-                reasons.append(answer)
-            whole = answer == "whole graph"
-            cells.append("whole graph" if whole else f"note {reasons.index(answer) + 1}")
+        answers = [entry["delegates"].get(delegate, "not known") for delegate in delegates]
+        cells = [
+            answer
+            if answer == "whole graph"
+            else f"note {notes.setdefault(answer, len(notes) + 1)}"
+            for answer in answers
+        ]
         rows.append((f"`{name}`", *cells))
-    notes = [_filled(f"{i}. {reason}.", "   ") for i, reason in enumerate(reasons, 1)]
-    return "\n".join([table(rows), *(["", *notes] if notes else [])])
+    return table(rows), list(notes)
 
 
 def _signature_table(card):
-    rows = [("Signature", "In", "Out")]
+    rows: list[Sequence[str]] = [("Signature", "Inputs", "Outputs")]
     for name, signature in card["signatures"].items():
         sides = (
             ", ".join(f"`{tensor}` {_shape(spec)}" for tensor, spec in signature[side].items())
@@ -202,56 +174,34 @@ def _shape(spec):
 
 
 def _measured(metrics):
-    """A table of the numbers of each source of images, and what was said beside them."""
+    """The table of the card's metrics, its columns, and the texts among them."""
     sources = {name: each for name, each in metrics.items() if isinstance(each, dict)}
     numbers = {
         name: {key: each for key, each in found.items() if not isinstance(each, str)}
         for name, found in sources.items()
     }
-    named = dict.fromkeys(key for found in numbers.values() for key in found)
-    keys = [key for key in METRICS if key in named] + [key for key in named if key not in METRICS]
-    rows = [("Images of", *(METRICS.get(key, key) for key in keys))]
+    present = dict.fromkeys(key for found in numbers.values() for key in found)
+    columns = [key for key in METRICS if key in present]
+    columns += [key for key in present if key not in METRICS]
+    rows = [("Images", *(METRICS.get(key, key) for key in columns))]
     for name, found in numbers.items():
-        rows.append((name, *(_short(found.get(key)) for key in keys)))
+        rows.append((name, *(_short(found.get(key)) for key in columns)))
     notes = [
-        f"- {name}: {text}"
+        (name, text)
         for name, found in sources.items()
         for text in found.values()
         if isinstance(text, str)
     ]
-    notes += [f"- {name}: {_short(each)}" for name, each in metrics.items() if name not in sources]
-    parts = [table(rows, right=range(1, len(rows[0])))] if keys else []
-    if "frechet" in named:
-        parts.append(_filled(METRICS_MEAN))
-    if notes:
-        parts.append("\n".join(_filled(note, "  ") for note in notes))
-    return "\n\n".join(parts)
+    notes += [(name, _short(each)) for name, each in metrics.items() if name not in sources]
+    return {
+        "metric_columns": columns,
+        "metric_table": table(rows, right=range(1, len(rows[0]))),
+        "metric_notes": notes,
+    }
 
 
-def _provenance(card):
-    architecture, dataset, training = card["architecture"], card["dataset"], card["training"]
-    parameters = f"{architecture['parameters']:,} parameters"
-    if "encoder_parameters" in architecture:
-        parameters += f" (its encoder {architecture['encoder_parameters']:,} more)"
-    final = ", ".join(
-        f"{name} {_short(value)}"
-        for name, value in training["final"].items()
-        if name not in ("epoch", "seconds", "images_per_second")
-    )
-    versions = ", ".join(f"{name} {version}" for name, version in card["versions"].items())
-    items = (
-        f"Network: {architecture['arch']}, preset {architecture['preset']}, {parameters}.",
-        f"Data: {dataset['name']}, {dataset['images']:,} training images, fingerprint"
-        f" {dataset['fingerprint'][:12]}.",
-        f"Training: {training['epochs']} epochs, seed {training['seed']}. Last epoch: {final}.",
-        f"Made with {versions}.",
-        f"Licence: {card['license']}.",
-    )
-    return "\n".join(_filled(f"- {item}", "  ") for item in items)
-
-
-def _agrees(entry):
-    """What this file's images must fulfil, as operands of Python's assert, and what failed it."""
+def _parity_check(entry):
+    """The operands of a Python `assert` that the file's images agree with the golden ones."""
     limits = entry["tolerance"]
     statistic = "max" if "max_error" in limits else "mean"
     error = f"difference.{statistic}()"
@@ -264,12 +214,12 @@ def _short(value):
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def table(rows, right=()) -> str:
-    """A Markdown table, its columns padded so that it reads as plain text too.
+def table(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> str:
+    """A Markdown table, its columns padded so that it also reads as plain text.
 
     Args:
-        rows: texts, the heading first.
-        right: which columns are numbers.
+        rows: the cells of each row, the heading first.
+        right: indices of the right-aligned columns.
     """
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
 
@@ -282,3 +232,29 @@ def table(rows, right=()) -> str:
 
     rule = ["-" * (width - 1) + (":" if i in right else "-") for i, width in enumerate(widths)]
     return "\n".join([line(rows[0]), line(rule), *map(line, rows[1:])])
+
+
+def reflowed(text: str) -> str:
+    """Markdown with its paragraphs and list items wrapped at `WIDTH` columns.
+
+    Code, tables, headings and HTML stay as they are.
+    """
+    parts = FENCE.split(text)
+    parts[::2] = [BLOCK.sub(_wrapped, part) for part in parts[::2]]
+    return "".join(parts)
+
+
+def _wrapped(block: re.Match) -> str:
+    bullet, text = block.groups()
+    text = " ".join(text.split())
+    # A line break inside a code span could turn "+ b" into a list item.
+    unbroken = CODE_SPAN.sub(lambda span: span[0].replace(" ", "\0"), text)
+    lines = textwrap.fill(
+        unbroken,
+        WIDTH,
+        initial_indent=bullet,
+        subsequent_indent=" " * len(bullet),
+        break_long_words=False,
+        break_on_hyphens=False,  # file names may have hyphens
+    )
+    return lines.replace("\0", " ")

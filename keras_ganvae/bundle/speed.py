@@ -1,16 +1,16 @@
-"""What one .tflite file costs to load and to run, in a process of its own.
+"""Load time, latency and memory of one .tflite file, measured in a separate process.
 
     python -m keras_ganvae.bundle.speed FILE THREADS
 
-prints `measure` as JSON. The process has the interpreter and numpy, no TensorFlow, as an
-app has; so the memory it takes beyond those two is the file's.
+prints the result of `measure` as JSON. Like an app, the process loads the interpreter but not
+TensorFlow, so that its memory beyond the interpreter's is the file's.
 """
 
 import json
-import resource
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,15 +18,14 @@ import numpy as np
 from keras_ganvae.errors import InputError
 from keras_ganvae.tflite import run as interpreter
 
+LOADS = 10
 WARM_UP = 50
 RUNS = 1000
-LOADS = 10
-MOST_SECONDS = 10  # of runs: a slow file gets fewer than `RUNS`
-PERCENTILES = (50, 90, 99)
+MAX_SECONDS = 10  # for the timed runs: a slow file gets fewer than `RUNS`
 
 
-def apart(path, threads) -> dict:
-    """`measure` in a new process.
+def measure_in_subprocess(path: str | Path, threads: int) -> dict[str, float]:
+    """The result of `measure` from a new process.
 
     Raises:
         InputError: the file can't be run.
@@ -39,61 +38,77 @@ def apart(path, threads) -> dict:
     return json.loads(done.stdout)
 
 
-def measure(path, threads) -> dict:
-    """Times and memory of `decode`, one image at a time.
+def measure(
+    path: str | Path, threads: int, *, loads: int = LOADS, runs: int = RUNS
+) -> dict[str, float]:
+    """Measure the signature `decode` with one image per call.
+
+    Args:
+        threads: of the interpreter.
+        loads: how often the file is loaded.
+        runs: how many calls are timed, at most.
 
     Returns:
-        load_ms: to open the file, its checks included, and draw the first image, the median
-        of `LOADS`; p50_ms, p90_ms, p99_ms: to draw one more; memory_mb: the most that was
-        resident above the bare interpreter's, 10^6 bytes; runs: how many were timed.
+        threads; load_ms: median time to load the file and decode the first image; p50_ms,
+        p90_ms, p99_ms: percentiles of the time to decode another image; runs: number of
+        timed calls; memory_mb: peak resident memory beyond the interpreter's, 10^6 bytes.
 
     Raises:
-        InputError: the file can't be run, or has no signature `decode`.
+        InputError: the file can't be run or has no signature `decode`.
     """
-    import ai_edge_litert.interpreter  # noqa: F401  part of what every app has
+    import ai_edge_litert.interpreter  # noqa: F401  every app has it: not the file's memory
 
-    before = _peak()
-    loads = [_timed(lambda: _draw(interpreter.open_model(path, threads))) for _ in range(LOADS)]
-    model = interpreter.open_model(path, threads)
-    _timed(lambda: _draw(model, WARM_UP))
-    times = []
-    while len(times) < RUNS and sum(times) < MOST_SECONDS * 1000:
-        times.append(_timed(lambda: _draw(model)))
-    p50, p90, p99 = np.percentile(times, PERCENTILES)
+    before = _peak_memory()
+    load_times = [_milliseconds(lambda: _decode(_loaded(path, threads))) for _ in range(loads)]
+    model = _loaded(path, threads)
+    for _ in range(WARM_UP):
+        _decode(model)
+    times: list[float] = []
+    while len(times) < runs and sum(times) < 1000 * MAX_SECONDS:
+        times.append(_milliseconds(lambda: _decode(model)))
+    p50, p90, p99 = np.percentile(times, (50, 90, 99))
     return {
         "threads": threads,
-        "load_ms": float(np.median(loads)),
+        "load_ms": float(np.median(load_times)),
         "p50_ms": float(p50),
         "p90_ms": float(p90),
         "p99_ms": float(p99),
         "runs": len(times),
-        "memory_mb": (_peak() - before) / 1e6,
+        "memory_mb": (_peak_memory() - before) / 1e6,
     }
 
 
-def _draw(model, count=1):
+def _loaded(path, threads):
+    model = interpreter.open_model(path, threads)
     if "decode" not in model.signatures:
-        raise InputError(f"{model.path} has no signature decode")
+        raise InputError(f"{path} has no signature decode")
+    return model
+
+
+def _decode(model):
     shape = model.signatures["decode"].inputs["latent"].shape
-    z = np.zeros(shape, np.float32)
-    for _ in range(count):
-        model.run("decode", latent=z)
+    model.run("decode", latent=np.zeros(shape, np.float32))
 
 
-def _timed(work):
-    """Milliseconds."""
+def _milliseconds(call: Callable[[], None]) -> float:
     start = time.perf_counter()
-    work()
+    call()
     return 1000 * (time.perf_counter() - start)
 
 
-def _peak():
-    """The most resident memory so far, bytes."""
+def _peak_memory() -> int:
+    """Peak resident memory of this process so far, bytes."""
     status = Path("/proc/self/status")
     if status.exists():
-        # Linux's ru_maxrss would begin with the memory of the process that started this one.
+        # On Linux, ru_maxrss starts at the memory of the parent process.
         (line,) = (each for each in status.read_text().splitlines() if each.startswith("VmHWM"))
         return 1024 * int(line.split()[1])
+    if sys.platform == "win32":
+        import psutil
+
+        return psutil.Process().memory_info().peak_wset
+    import resource  # POSIX only
+
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else 1024 * peak
 

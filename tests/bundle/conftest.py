@@ -1,5 +1,6 @@
-"""Facts of bundles that cards and READMEs are made from, and damaged bundles."""
+"""Facts for model cards, and copies of bundles that a test may change."""
 
+import json
 import shutil
 
 import pytest
@@ -18,7 +19,7 @@ DELEGATES = {
 
 @pytest.fixture(scope="session")
 def model_facts():
-    """`model_facts(name, variational)`: what a card says of a .tflite besides size and hash."""
+    """`model_facts(name, variational)`: the card's facts of a .tflite file but size and hash."""
 
     def make(name, variational):
         signatures = ["decode"]
@@ -40,9 +41,9 @@ def model_facts():
 
 @pytest.fixture(scope="session")
 def make_facts(model_facts):
-    """`make_facts(prior, variational, image_shape, files)`: of a plausible bundle.
+    """`make_facts(prior, variational, image_shape, files)`: facts of a plausible bundle.
 
-    `files` are names and their bytes and hashes; without it, those of every variant.
+    `files` has the size and hash of each file; the default is a file for every variant.
     """
 
     def make(prior=None, variational=True, image_shape=(28, 28, 1), files=None):
@@ -68,7 +69,7 @@ def make_facts(model_facts):
             },
             recommended={
                 "file": "model_float16.tflite",
-                "reason": "half the size, its images equal to the eye",
+                "reason": "half the size and visually equal images",
             },
             versions={"python": "3.11.7", "tensorflow": "2.21.0"},
             command="keras-ganvae export runs/cvae --out exports/cvae-mnist",
@@ -87,7 +88,7 @@ def make_facts(model_facts):
 
 @pytest.fixture
 def bundle_copy(tiny_bundle, tmp_path):
-    """`bundle_copy(arch)`: a bundle of the test's own."""
+    """`bundle_copy(arch)`: a copy of `tiny_bundle(arch)` that the test may change."""
 
     def make(arch):
         return shutil.copytree(tiny_bundle(arch), tmp_path / "copy" / arch)
@@ -97,8 +98,7 @@ def bundle_copy(tiny_bundle, tmp_path):
 
 @pytest.fixture(scope="session")
 def relisted():
-    """`relisted(bundle, **changes)`: its card made true of its files again, and changed."""
-    import json
+    """`relisted(bundle, **changes)`: change keys of the card and update sizes and hashes."""
 
     def relist(folder, **changes):
         path = folder / card.NAME

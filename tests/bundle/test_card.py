@@ -1,4 +1,4 @@
-"""The model card: strict both ways, and exact in what an app computes with."""
+"""The model card: invalid cards are neither written nor read, and numbers are exact."""
 
 import copy
 import dataclasses
@@ -26,12 +26,12 @@ def damaged(card, change):
     return card
 
 
-def test_a_card_survives_its_file(mixture_card, tmp_path):
+def test_a_card_reads_back_equal(mixture_card, tmp_path):
     cards.write(tmp_path / cards.NAME, mixture_card)
     assert cards.read(tmp_path / cards.NAME) == mixture_card
 
 
-def test_the_mixture_of_a_card_draws_what_the_prior_draws(mixture_card, mixture):
+def test_the_mixture_in_a_card_draws_the_same_latents_as_the_prior(mixture_card, mixture):
     prior = mixture(3, 5)
     numbers = mixture_card["latent"]["mixture"]
     factors = np.zeros((3, 5, 5), np.float32)
@@ -47,7 +47,7 @@ def test_the_default_mixture_takes_about_100_kb(make_facts, mixture, tmp_path):
     assert (tmp_path / cards.NAME).stat().st_size < 110_000
 
 
-def test_the_numbers_come_last_and_each_list_of_them_is_a_line(make_facts, mixture, tmp_path):
+def test_numbers_come_last_and_each_list_of_numbers_is_one_line(make_facts, mixture, tmp_path):
     cards.write(tmp_path / cards.NAME, cards.build(make_facts(mixture(4, 24))))
     lines = (tmp_path / cards.NAME).read_text().splitlines()
     long = [i for i, line in enumerate(lines) if len(line) > 200]
@@ -55,7 +55,7 @@ def test_the_numbers_come_last_and_each_list_of_them_is_a_line(make_facts, mixtu
     assert min(long) > len(lines) - 20
 
 
-def test_signatures_are_those_that_the_files_have(make_facts):
+def test_signatures_are_those_of_the_files(make_facts):
     variational = cards.build(make_facts(NormalPrior(3)))["signatures"]
     assert set(variational) == {"decode", "decode_16", "sample", "encode", "reconstruct"}
     assert variational["decode"]["files"] == list(cards.MODELS)
@@ -71,7 +71,7 @@ def test_signatures_are_those_that_the_files_have(make_facts):
     }
 
 
-def test_listing_hashes_all_but_the_card_and_its_readme(tmp_path):
+def test_listing_has_all_files_but_the_card_and_the_readme(tmp_path):
     (tmp_path / "saved_model").mkdir()
     (tmp_path / "saved_model" / "saved_model.pb").write_bytes(b"graph")
     for name in ("model.tflite", cards.NAME, cards.README):
@@ -85,7 +85,7 @@ def test_listing_hashes_all_but_the_card_and_its_readme(tmp_path):
     }
 
 
-def test_run_facts_keep_settings_and_the_last_row_but_no_path_of_the_data():
+def test_run_facts_have_settings_and_the_last_epoch_but_no_data_path():
     config = {"arch": "vae", "data_dir": "/home/someone", "seed": 4, "beta": 1.0, "limit": None}
     record = {
         "config": config,
@@ -99,7 +99,7 @@ def test_run_facts_keep_settings_and_the_last_row_but_no_path_of_the_data():
     assert facts["training"]["final"] == {"epoch": 2, "loss": None}
 
 
-def test_delegates_of_several_signatures_become_one_answer():
+def test_delegates_of_several_signatures_become_one_text():
     facts = cards.model_facts(
         "sampler.tflite",
         signatures=["decode", "decode_16", "sample"],
@@ -120,7 +120,7 @@ def test_delegates_of_several_signatures_become_one_answer():
     }
 
 
-def test_equal_images_have_no_psnr_in_json(make_facts, model_facts):
+def test_the_psnr_of_equal_images_is_null():
     facts = cards.model_facts(
         "model.tflite",
         signatures=["decode"],
@@ -142,17 +142,23 @@ def test_equal_images_have_no_psnr_in_json(make_facts, model_facts):
         ("card.schema_version must", lambda card: card.update(schema_version=2)),
         ("card.schema_version must", lambda card: card.update(schema_version=True)),
         ("card.summary must", lambda card: card.update(summary="")),
-        ("card.image.shape must", lambda card: card["image"].update(shape=[28, 28, 4])),
+        (r"card.image.shape\[2\] must", lambda card: card["image"].update(shape=[28, 28, 4])),
+        (r"card.image.shape\[0\] must", lambda card: card["image"].update(shape=[28.0, 28, 1])),
+        ("card.image.shape must", lambda card: card["image"].update(shape=[28, 28])),
         ("card.image.range must", lambda card: card["image"].update(range=[-1, 1])),
         ("card.training.final.loss", lambda card: card["training"]["final"].update(loss="1")),
         ("card.training.epochs", lambda card: card["training"].update(epochs=1.5)),
-        ("card.latent.size", lambda card: card["latent"].update(size=0)),
+        (
+            "card.latent.size must be a whole number above 0",
+            lambda card: card["latent"].update(size=0),
+        ),
         ("card.latent.mixture.weights", lambda c: c["latent"]["mixture"].update(weights=[None])),
         ("latent.mixture.weights", lambda card: card["latent"]["mixture"]["weights"].pop()),
         ("latent.mixture.means", lambda card: card["latent"]["mixture"]["means"][1].pop()),
         ("latent.mixture.factors", lambda card: card["latent"]["mixture"]["factors"].pop()),
-        ("latent.mixture belongs", lambda card: card["latent"].update(distribution="normal")),
-        ("latent.mixture belongs", lambda card: card["latent"].pop("mixture")),
+        ("latent.mixture is for", lambda card: card["latent"].update(distribution="normal")),
+        ("card.latent.mixture is missing", lambda card: card["latent"].pop("mixture")),
+        ("card.latent.components is missing", lambda card: card["latent"].pop("components")),
         ("golden.npz'].sha256", lambda card: card["files"]["golden.npz"].update(sha256="0x12")),
         ("golden.npz'].variant", lambda card: card["files"]["golden.npz"].update(variant="a")),
         ("model.tflite'].parity is", lambda card: card["files"]["model.tflite"].pop("parity")),
@@ -160,9 +166,9 @@ def test_equal_images_have_no_psnr_in_json(make_facts, model_facts):
             r"operators\[0\].version",
             lambda card: card["files"]["model.tflite"]["operators"][0].update(version=-1),
         ),
-        ("not the name", lambda card: card["files"].update({"../x": card["files"]["golden.npz"]})),
-        ("not the name", lambda card: card["files"].update({"/x": card["files"]["golden.npz"]})),
-        ("not the name", lambda card: card["files"].update({"a//x": card["files"]["golden.npz"]})),
+        ("not a path", lambda card: card["files"].update({"../x": card["files"]["golden.npz"]})),
+        ("not a path", lambda card: card["files"].update({"/x": card["files"]["golden.npz"]})),
+        ("not a path", lambda card: card["files"].update({"a//x": card["files"]["golden.npz"]})),
         (
             "signatures.decode_16.files: sampler",
             lambda card: card["files"]["sampler.tflite"].update(signatures=["decode"]),
@@ -170,20 +176,20 @@ def test_equal_images_have_no_psnr_in_json(make_facts, model_facts):
         ("recommended.file", lambda card: card["recommended"].update(file="other.tflite")),
     ],
 )
-def test_what_breaks_the_schema_is_named(mixture_card, key, change):
+def test_an_error_names_the_key(mixture_card, key, change):
     with pytest.raises(InputError, match=key):
         cards.validate(damaged(mixture_card, change))
 
 
 @pytest.mark.parametrize("card", [None, [], "card", 1, {}])
-def test_other_json_is_no_card(card):
+def test_other_json_is_invalid(card):
     with pytest.raises(InputError, match="card"):
         cards.validate(card)
 
 
-def test_a_fact_of_the_wrong_kind_is_refused(make_facts):
+def test_a_fact_of_the_wrong_type_is_an_error(make_facts):
     facts = dataclasses.replace(make_facts(), versions={"numpy": 2})
-    with pytest.raises(InputError, match="card.versions.numpy must be a text"):
+    with pytest.raises(InputError, match="card.versions.numpy must be a non-empty string"):
         cards.build(facts)
 
 
@@ -191,26 +197,25 @@ def test_a_fact_of_the_wrong_kind_is_refused(make_facts):
     ("content", "reason"),
     [(b"", "damaged"), (b"\xff\xfe", "damaged"), (b"[" * 100_000, "damaged"), (b"{}", "missing")],
 )
-def test_a_file_that_is_no_card(tmp_path, content, reason):
+def test_a_damaged_file(tmp_path, content, reason):
     (tmp_path / cards.NAME).write_bytes(content)
     with pytest.raises(InputError, match=reason):
         cards.read(tmp_path / cards.NAME)
 
 
-def test_a_folder_without_a_card_is_no_bundle(tmp_path):
+def test_a_folder_without_a_card_is_not_a_bundle(tmp_path):
     with pytest.raises(InputError, match="not a bundle"):
         cards.read(tmp_path / cards.NAME)
 
 
-def test_mutated_files_are_refused_or_still_valid(mixture_card, tmp_path):
-    """Whatever the change, the reader answers with a card that keeps the schema or InputError."""
+def test_reading_a_mutated_file_gives_a_valid_card_or_an_input_error(mixture_card, tmp_path):
     path = tmp_path / cards.NAME
     cards.write(path, mixture_card)
-    whole = path.read_bytes()
+    intact = path.read_bytes()
     rng = random.Random(0)
-    refused = 0
+    errors = 0
     for _ in range(300):
-        content = bytearray(whole)
+        content = bytearray(intact)
         for _ in range(rng.choice((1, 4))):
             content[rng.randrange(len(content))] = rng.randrange(256)
         if rng.random() < 0.5:
@@ -219,36 +224,11 @@ def test_mutated_files_are_refused_or_still_valid(mixture_card, tmp_path):
         try:
             cards.validate(cards.read(path))
         except InputError:
-            refused += 1
-    assert refused > 200
+            errors += 1
+    assert errors > 200
 
 
-def test_replacing_any_value_by_another_type_is_refused(mixture_card):
-    """Strict everywhere: an object where there was a value, at every place but the open maps."""
-    checked = 0
-    for path in list(_leaves(mixture_card)):
-        card = copy.deepcopy(mixture_card)
-        *folders, last = path
-        place = card
-        for key in folders:
-            place = place[key]
-        place[last] = {"unexpected": [1]}
-        with pytest.raises(InputError):
-            cards.validate(card)
-        checked += 1
-    assert checked > 250
-
-
-def _leaves(value, path=()):
-    if isinstance(value, dict | list):
-        items = value.items() if isinstance(value, dict) else enumerate(value)
-        for key, item in items:
-            yield from _leaves(item, (*path, key))
-    else:
-        yield path
-
-
-def test_json_of_a_card_is_standard(mixture_card, tmp_path):
+def test_a_card_is_standard_json(mixture_card, tmp_path):
     def refuse(text):
         raise AssertionError(f"{text} is not JSON")
 

@@ -1,4 +1,4 @@
-"""The snippets of a bundle's README do what they say: run or type-checked where that can be."""
+"""The snippets of a bundle's README work: run or type-checked where that is possible."""
 
 import base64
 import json
@@ -18,9 +18,9 @@ from keras_ganvae.priors import random as noise
 
 pytestmark = pytest.mark.slow  # two models are converted
 
-ENLARGED = 10  # by the Python snippet
+SCALE = 10  # of the PNG files that the Python snippet saves
 
-# Odd latent sizes and a width whose BMP rows need padding are where such code goes wrong.
+# Odd latent sizes and BMP rows that need padding are likely to reveal mistakes.
 KINDS = {
     "vae with a mixture": ("vae", (28, 28, 1), 5, 16),
     "colour gan": ("gan", (10, 14, 3), 3, 4),
@@ -54,7 +54,7 @@ def bundle(request, tmp_path_factory, make_model, mixture, make_facts):
 
 
 def raise_contrast(network, factor):
-    """Untrained networks draw one even tone, in which a wrong scale or order can't be seen."""
+    """Untrained networks generate nearly constant images, which hide a wrong scale or order."""
     last = [layer for layer in network.layers if layer.weights][-1]
     kernel, bias = last.get_weights()
     last.set_weights([factor * kernel, 0 * bias])
@@ -62,7 +62,7 @@ def raise_contrast(network, factor):
 
 @pytest.fixture(scope="module")
 def blocks(bundle):
-    """`blocks(heading, language)`: the code of one section of the README."""
+    """`blocks(heading, language)`: the code blocks of one section of the README."""
     text = (bundle[0] / cards.README).read_text()
 
     def find(heading, language):
@@ -74,8 +74,8 @@ def blocks(bundle):
 
 
 @pytest.fixture(scope="module")
-def drawn(bundle):
-    """`drawn(seed)`: the image (H, W, C) that the Keras model draws, uint8."""
+def expected_image(bundle):
+    """`expected_image(seed)`: the Keras model's image (H, W, C), 0 to 255."""
     with np.load(bundle[0] / "golden.npz") as golden:
         images = dict(zip(golden["seeds"].tolist(), golden["seed_images"], strict=True))
     return lambda seed: np.rint(images[seed] * 255).astype(int)
@@ -89,20 +89,20 @@ def run_python(code, folder):
     assert done.returncode == 0, done.stderr
 
 
-def test_python(bundle, blocks, drawn):
+def test_python(bundle, blocks, expected_image):
     folder, _ = bundle
     (code,) = blocks("Python", "python")
     run_python(code, folder)
-    expected = drawn(7)
-    for name, error in (("sample.png", 1), ("decoded.png", 2)):  # the second of float16 weights
+    expected = expected_image(7)
+    for name, error in (("sample.png", 1), ("decoded.png", 2)):  # the second has float16 weights
         with Image.open(folder / name) as image:
-            pixels = np.asarray(image)[::ENLARGED, ::ENLARGED].astype(int)
+            pixels = np.asarray(image)[::SCALE, ::SCALE].astype(int)
         assert abs(pixels.reshape(expected.shape) - expected).max() <= error
     assert (folder / "reconstruction.png").exists() == ("encode" in code)
 
 
 def test_golden_recipe(bundle, blocks, tmp_path):
-    (code,) = blocks("Test it", "python")
+    (code,) = blocks("Test your app", "python")
     run_python(code, bundle[0])
     for name in ("model_float16.tflite", "golden.npz"):
         shutil.copy(bundle[0] / name, tmp_path)
@@ -114,21 +114,21 @@ def test_golden_recipe(bundle, blocks, tmp_path):
         run_python(code, tmp_path)
 
 
-# What can't be run here: its code is read.
+# Native code can't run here; these tests only read it.
 
 
 @pytest.mark.parametrize(
     ("heading", "language", "count"),
     [("Android", "kotlin", 3), ("iOS", "swift", 3), ("Flutter", "dart", 2)],
 )
-def test_native_code_has_this_models_names_and_numbers(bundle, blocks, heading, language, count):
+def test_native_code_has_names_and_numbers_of_the_model(bundle, blocks, heading, language, count):
     card = cards.read(bundle[0] / cards.NAME)
     height, width, channels = card["image"]["shape"]
     code = "".join(blocks(heading, language))
     assert len(blocks(heading, language)) == count
     for opening, closing in ("()", "[]", "{}"):
         assert code.count(opening) == code.count(closing)
-    assert not re.search(r"@[a-z_]+@|TODO|\.\.\.", code)
+    assert not re.search(r"{[{%]|TODO|\.\.\.", code)
     assert str(height * width * channels) in code
     assert re.search(rf"\b{width}\b", code)
     if language == "dart":
@@ -140,9 +140,9 @@ def test_native_code_has_this_models_names_and_numbers(bundle, blocks, heading, 
             assert f'"{name}"' in code
 
 
-# What needs Node.
+# With Node.
 
-# Proof that types are checked: the compiler must see the mistake, or it reports this comment.
+# The compiler reports an error in this file unless it checks types.
 WRONG = """
 import { loadTensorflowModel } from 'react-native-fast-tflite';
 // @ts-expect-error it takes an ArrayBuffer
@@ -150,7 +150,7 @@ loadTensorflowModel(1, []).then((model) => model.run([new Int32Array(1)]));
 """
 
 
-# As documented for expo-asset 58; its package would bring forty others.
+# As documented for expo-asset 58; the package itself has forty dependencies.
 EXPO_ASSET = """
 declare module 'expo-asset' {
   export class Asset {
@@ -163,7 +163,7 @@ declare module 'expo-asset' {
 
 @pytest.fixture(scope="module")
 def react_native(bundle, blocks, node, tmp_path_factory):
-    """The snippet as an app's folder, compiled with the strictest types to `out/`."""
+    """The folder of an app with the snippets; `tsc` compiles it to `out/` with strict types."""
     app = tmp_path_factory.mktemp("app")
     (app / "node_modules").symlink_to(node / "node_modules")
     (sampler, load), (component,) = blocks("React Native", "ts"), blocks("React Native", "tsx")
@@ -194,7 +194,7 @@ def react_native(bundle, blocks, node, tmp_path_factory):
     return app
 
 
-def test_react_native(bundle, react_native, node, run_node, drawn):
+def test_react_native(bundle, react_native, node, run_node, expected_image):
     _, prior = bundle
     checked = subprocess.run(
         ["node", node / "node_modules" / "typescript" / "bin" / "tsc", "-p", react_native],
@@ -203,7 +203,7 @@ def test_react_native(bundle, react_native, node, run_node, drawn):
         timeout=120,
     )
     assert checked.returncode == 0, checked.stdout
-    # Its latents are those of the prior.
+    # It computes the same latents as the prior.
     seeds = [*range(200), -1, -(2**31), 2**31 - 1, *noise.image_seeds(5, 200).tolist()]
     latents = run_node(
         "const {latentOf} = require('./out/sampler.js');"
@@ -212,18 +212,18 @@ def test_react_native(bundle, react_native, node, run_node, drawn):
         node,
     )
     np.testing.assert_allclose(latents, prior.draw(np.array(seeds, np.int32)), atol=1e-5)
-    # Its picture is the image, and `sample` keeps it from the buffer's next use.
-    image = drawn(7)
-    address = run_node(
-        "const {addressOf, sample} = require('./out/sampler.js');"
+    # It encodes the image without loss, and `sample` copies the shared buffer.
+    image = expected_image(7)
+    url = run_node(
+        "const {dataUrlOf, sample} = require('./out/sampler.js');"
         f"const shared = new Float32Array({image.ravel().tolist()}.map(v => v / 255)).buffer;"
         "const model = {run: async () => [shared]};"
         "sample(model, 7).then(pixels => {"
-        "  new Float32Array(shared).fill(0); console.log(JSON.stringify(addressOf(pixels)))});",
+        "  new Float32Array(shared).fill(0); console.log(JSON.stringify(dataUrlOf(pixels)))});",
         react_native,
         node,
     )
-    kind, _, data = address.partition(",")
+    kind, _, data = url.partition(",")
     assert kind == "data:image/bmp;base64"
     path = react_native / "image.bmp"
     content = base64.b64decode(data, validate=True)
@@ -264,16 +264,16 @@ const pixels = () => {
 """
 
 
-def test_web(bundle, blocks, node, run_node, browser, serve, drawn, tmp_path):
+def test_web(bundle, blocks, node, run_node, browser, serve, expected_image, tmp_path):
     (tmp_path / "node_modules").symlink_to(node / "node_modules")
     (page,) = blocks("Web", "html")
     (tmp_path / "index.html").write_text(page)
     shutil.copy(bundle[0] / SAMPLER, tmp_path)
     script = f"const BROWSER = {json.dumps(browser)}, ADDRESS = {json.dumps(serve(tmp_path))};"
-    seen = run_node(script + VISIT, tmp_path, node)
-    assert seen["errors"] == []
-    for pixels, seed in ((seen["first"], 7), (seen["next"], 8)):
-        image = drawn(seed)
+    visit = run_node(script + VISIT, tmp_path, node)
+    assert visit["errors"] == []
+    for pixels, seed in ((visit["first"], 7), (visit["next"], 8)):
+        image = expected_image(seed)
         rgba = np.array(pixels).reshape(*image.shape[:2], 4)
         assert abs(rgba[..., :3] - image).max() <= 1
         assert (rgba[..., 3] == 255).all()

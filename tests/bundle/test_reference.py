@@ -1,4 +1,4 @@
-"""The bundles of exports/, which a fresh clone draws from."""
+"""The bundles in exports/, from which a fresh clone samples."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from keras_ganvae import architectures
+from keras_ganvae.bundle import card as cards
+from keras_ganvae.bundle import readme
 from keras_ganvae.bundle.read import Bundle, open_source
 from keras_ganvae.bundle.verify import verify
 from keras_ganvae.metrics import features
@@ -21,12 +23,17 @@ def reference(request):
     return request.param
 
 
-def test_it_is_proved(reference):
+def test_it_passes_verification(reference):
     report = verify(reference)
     assert {"model.tflite", "model_float16.tflite", "sampler.tflite"} <= set(report["models"])
 
 
-def test_its_card_has_measured_numbers_and_no_place_on_a_disk(reference):
+def test_its_readme_is_rendered_from_its_card(reference):
+    card = cards.read(reference / cards.NAME)
+    assert (reference / cards.README).read_text(encoding="utf-8") == readme.render(card)
+
+
+def test_its_card_has_metrics_and_no_local_paths(reference):
     card = Bundle.open(reference).card
     for variant in ("float32", "float16", "int8", "sampler"):
         assert card["metrics"][variant]["frechet"] <= 1.05 * card["metrics"]["keras"]["frechet"]
@@ -34,15 +41,15 @@ def test_its_card_has_measured_numbers_and_no_place_on_a_disk(reference):
         assert command.startswith("keras-ganvae ") and " /" not in command
 
 
-def test_it_draws_ten_digits(reference):
+def test_its_samples_look_like_all_ten_digits(reference):
     images = open_source(reference).sample(500, seed=3)
     mnist = SimpleNamespace(name="mnist", image_shape=(28, 28, 1))
     _, probabilities = features.choose(mnist, "digits").extract(images)
-    assert probabilities.max(axis=1).mean() > 0.9, "digits must look like digits"
+    assert probabilities.max(axis=1).mean() > 0.9
     assert len(np.unique(probabilities.argmax(axis=1))) == 10
 
 
-def test_they_are_small_enough_for_every_clone():
+def test_the_bundles_are_small_enough_for_the_repository():
     script = ROOT / "scripts" / "export_reference.py"
     limits = dict(
         line.split("#")[0].split(" = ")

@@ -1,10 +1,9 @@
 """The plot of a benchmark."""
 
 import pytest
-from matplotlib.figure import Figure
 from PIL import Image
 
-from keras_ganvae.bundle import chart
+from keras_ganvae.plots import benchmark
 
 RESULT = {
     "bundle": "vae-mnist",
@@ -20,17 +19,14 @@ RESULT = {
     },
 }
 QUALITY = {name: {"frechet": {"value": 8.73}} for name in (*RESULT["files"], "real images")}
+RESULTS = pytest.mark.parametrize("result", [RESULT, RESULT | {"quality": QUALITY}])
 
 
-@pytest.mark.parametrize("result", [RESULT, RESULT | {"quality": QUALITY}])
-def test_labels_cover_neither_each_other_nor_points(tmp_path, monkeypatch, result):
-    drawn = []
-    save = Figure.savefig
-    monkeypatch.setattr(
-        Figure, "savefig", lambda self, *a, **k: (drawn.append(self), save(self, *a, **k))
-    )
-    chart.write(tmp_path / "plot.png", result)
-    axes = drawn[0].axes[0]
+@RESULTS
+def test_labels_overlap_neither_each_other_nor_points(result):
+    figure = benchmark.figure(result)
+    figure.draw_without_rendering()
+    axes = figure.axes[0]
     boxes = [text.get_window_extent() for text in axes.texts]
     assert len(boxes) == len(result["files"])
     points = axes.transData.transform(
@@ -41,5 +37,10 @@ def test_labels_cover_neither_each_other_nor_points(tmp_path, monkeypatch, resul
         assert not box.count_overlaps(boxes[:i])
         assert not any(box.contains(*point) for point in points)
         assert inside.y0 <= box.y0 and box.y1 <= inside.y1
+
+
+@RESULTS
+def test_the_file_is_a_png(tmp_path, result):
+    benchmark.write(tmp_path / "plot.png", result)
     with Image.open(tmp_path / "plot.png") as image:
-        assert image.size == (640, 440)
+        assert (image.format, image.size) == ("PNG", (640, 440))
