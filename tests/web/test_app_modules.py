@@ -139,7 +139,8 @@ def test_the_most_active_dimensions_come_first(evaluate):
     ranking = evaluate(
         "(() => { const draws = js.drawMany(js.createPrior(latent), 0, 500);"
         " const decode = async z => z.map((v, j) => strengths[j] * v);"
-        " return js.rankDimensions(decode, draws.slice(0, 16), js.statistics(draws), async () => {})"
+        " const pause = async () => {};"
+        " return js.rankDimensions(decode, draws.slice(0, 16), js.statistics(draws), pause)"
         "})()",
         latent=_latent(NormalPrior(5)),
         strengths=strengths,

@@ -43,5 +43,8 @@ await build({
 });
 for (const name of ['index.html', 'sw.js']) await cp(join(here, name), join(out, name));
 for (const extension of ['.js', '.wasm']) {
-  await cp(join(litert, 'wasm', RUNTIME_BUILD + extension), join(out, 'wasm', RUNTIME_BUILD + extension));
+  await cp(
+    join(litert, 'wasm', RUNTIME_BUILD + extension),
+    join(out, 'wasm', RUNTIME_BUILD + extension),
+  );
 }

@@ -77,7 +77,11 @@ test('the rate is that of the last second, without gaps', () => {
 /** A clock that `work` advances: by 100 at first, then by `usual`. */
 function clock(usual, cold = 6) {
   let [time, runs] = [0, 0];
-  return {now: () => time, work: async () => (time += runs++ < cold ? 100 : usual), runs: () => runs};
+  return {
+    now: () => time,
+    work: async () => (time += runs++ < cold ? 100 : usual),
+    runs: () => runs,
+  };
 }
 
 test('the median excludes the warm-up', async () => {

@@ -11,7 +11,9 @@ const MAX_GPU_ERROR = 0.02; // mean absolute error of pixels; more means a broke
 async function fetchFile(folder, name, expected) {
   const bytes = new Uint8Array(await (await fetched(`${folder}/${name}`)).arrayBuffer());
   if (expected && bytes.length !== expected.bytes) {
-    throw new Error(`${name} is damaged: it has ${bytes.length} bytes instead of ${expected.bytes}`);
+    throw new Error(
+      `${name} is damaged: it has ${bytes.length} bytes instead of ${expected.bytes}`,
+    );
   }
   // Browsers offer SHA-256 on secure pages only.
   if (expected?.sha256 && crypto.subtle) {

@@ -10,7 +10,8 @@ export function toRgba(pixels, [height, width, channels]) {
   const rgba = new Uint8ClampedArray(height * width * 4).fill(255);
   for (let i = 0; i < height * width; i++) {
     for (let c = 0; c < 3; c++) {
-      rgba[4 * i + c] = 255 * pixels[i * channels + (channels === 3 ? c : 0)]; // the array rounds and clamps
+      // The array rounds and clamps.
+      rgba[4 * i + c] = 255 * pixels[i * channels + (channels === 3 ? c : 0)];
     }
   }
   return rgba;

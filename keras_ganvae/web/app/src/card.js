@@ -10,7 +10,9 @@ const VERSION = 1;
 export function validated(card) {
   if (card?.schema !== 'keras-ganvae/model-card') throw new Error('its card is not a model card');
   if (card.schema_version !== VERSION) {
-    throw new Error(`its card has version ${card.schema_version}; this app reads version ${VERSION}`);
+    throw new Error(
+      `its card has version ${card.schema_version}; this app reads version ${VERSION}`,
+    );
   }
   const shape = card.image?.shape;
   const fits =

@@ -116,7 +116,12 @@ async function checkSignature(model, signature, tensors, golden, file) {
     (name) => !(name in golden),
   );
   if (missing) return [{output: '', passed: null, error: `golden.npz has no ${missing}`}];
-  const batches = await runInBatches(model, signature, inputs, (name) => golden[names.inputs[name]]);
+  const batches = await runInBatches(
+    model,
+    signature,
+    inputs,
+    (name) => golden[names.inputs[name]],
+  );
   return Object.keys(outputs).map((output) => {
     const values = Float32Array.from(batches.flatMap((batch) => [...batch[output]]));
     const expected = golden[names.outputs[output]].data;

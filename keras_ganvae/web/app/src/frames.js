@@ -2,7 +2,7 @@
 
 const MAX_GAP = 400; // milliseconds between frames; a longer gap restarts the count
 const WINDOW = 1000; // milliseconds
-const MIN_SPAN = 200; // milliseconds; fewer say nothing about a rate
+const MIN_SPAN = 200; // milliseconds; less is too short for a rate
 
 /** `request()` runs `render` in the next frame; during a run, once more after it. */
 export function createLoop(render, onError) {

@@ -1,7 +1,7 @@
 // Paths through a latent space, as keras_ganvae/plots/latent_space.py takes them.
 
 export const PRIOR_DRAWS = 5000; // for percentiles
-const MAX_DECODES = 1024; // for a ranking, which takes a slow phone some seconds
+const MAX_DECODES = 1024; // per ranking: a few seconds on a slow phone
 const MIN_SINE = 1e-3; // of the angle between two vectors that span a plane
 
 /** A point between two latent vectors, linear or on a great circle; t from 0 to 1. */

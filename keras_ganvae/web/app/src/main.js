@@ -75,8 +75,7 @@ async function render(time) {
 function showView(view) {
   views[currentView]?.leave?.();
   // Hiding the focused element would lose the focus.
-  const hadFocus =
-    currentView && element(`view-${currentView}`).contains(document.activeElement);
+  const hadFocus = currentView && element(`view-${currentView}`).contains(document.activeElement);
   if (currentView) window.scrollTo(0, 0);
   currentView = view;
   for (const name of VIEWS) {
@@ -210,7 +209,9 @@ function listen() {
   for (const name of VIEWS) element(`tab-${name}`).onclick = () => app.set({view: name});
   element('tabs').onkeydown = (event) => {
     const current = VIEWS.indexOf(app.state.view);
-    const next = {ArrowRight: current + 1, ArrowLeft: current - 1, Home: 0, End: VIEWS.length - 1}[event.key];
+    const next = {ArrowRight: current + 1, ArrowLeft: current - 1, Home: 0, End: VIEWS.length - 1}[
+      event.key
+    ];
     if (next === undefined) return;
     event.preventDefault();
     const view = VIEWS.at(next % VIEWS.length);

@@ -52,7 +52,8 @@ async function inflate(method, bytes) {
 /** @param bytes a Uint8Array whose buffer begins with it */
 function readNpy(bytes, name) {
   const view = new DataView(bytes.buffer);
-  if (view.getUint32(0) !== 0x934e554d || bytes[4] !== 0x50) throw new Error(`${name} is not a NumPy array`);
+  if (view.getUint32(0) !== 0x934e554d || bytes[4] !== 0x50)
+    throw new Error(`${name} is not a NumPy array`);
   const [length, start] =
     bytes[6] === 1 ? [view.getUint16(8, true), 10] : [view.getUint32(8, true), 12];
   const header = new TextDecoder().decode(bytes.subarray(start, start + length));

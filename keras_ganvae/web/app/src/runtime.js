@@ -69,7 +69,7 @@ export async function compile(bytes, accelerator) {
   // LiteRT.js falls back to the CPU with only a warning.
   if (compiled.options?.accelerator !== 'webgpu' || !compiled.isFullyAccelerated) {
     compiled.delete();
-    throw new Error('it can not run the whole model');
+    throw new Error("it can't run the whole model");
   }
   return new Model(compiled, environment);
 }

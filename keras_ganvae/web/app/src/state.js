@@ -87,7 +87,7 @@ function decoded(text) {
   try {
     return decodeURIComponent(text);
   } catch {
-    return undefined; // a % without digits
+    return undefined; // a malformed escape, such as a lone %
   }
 }
 

@@ -8,7 +8,7 @@ export async function registerWorker() {
   };
   offerInstallation();
   if (!navigator.serviceWorker) {
-    report('This app needs a connection: over plain http, or in this browser, it can not be stored.');
+    report("This app needs a connection: over plain http, or in this browser, it can't be stored.");
     return;
   }
   try {

@@ -42,7 +42,12 @@ export function createMap(app) {
   };
   area.onkeydown = (event) => {
     const step = event.shiftKey ? LARGE_STEP : STEP;
-    const directions = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]};
+    const directions = {
+      ArrowLeft: [-1, 0],
+      ArrowRight: [1, 0],
+      ArrowUp: [0, -1],
+      ArrowDown: [0, 1],
+    };
     if (!directions[event.key]) return;
     event.preventDefault();
     const [x, y] = directions[event.key];

@@ -51,7 +51,10 @@ export function createSliders(app) {
       ...visibleDimensions().map((j) => {
         const row = document.createElement('div');
         const name = document.createElement('label');
-        name.append(Object.assign(textElement('span', 'Dimension '), {className: 'visually-hidden'}), j);
+        name.append(
+          Object.assign(textElement('span', 'Dimension '), {className: 'visually-hidden'}),
+          j,
+        );
         const input = Object.assign(document.createElement('input'), {
           type: 'range',
           id: `dimension-${j}`,
