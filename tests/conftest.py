@@ -230,7 +230,7 @@ def run_node():
             env=os.environ | {"NODE_PATH": str(modules / "node_modules")},
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=1200,
         )
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)

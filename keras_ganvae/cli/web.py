@@ -1,5 +1,6 @@
 """`demo` and `web`: bundles in a browser, from this machine or as a site for any host."""
 
+import argparse
 import contextlib
 import ipaddress
 import shlex
@@ -9,74 +10,103 @@ import tempfile
 import threading
 import webbrowser
 from pathlib import Path
+from typing import Any
 
 from keras_ganvae.cli.parser import command
 from keras_ganvae.errors import InputError
 
-EVERYWHERE = ("0.0.0.0", "::")
-# Secure Contexts (W3C): potentially trustworthy are https and this machine itself.
-INSECURE = """\
-Over plain http a phone draws, but can't install the app or use it offline:
+ALL_INTERFACES = ("0.0.0.0", "::")
+# Service workers and installation need a secure context (W3C): https, or this machine itself.
+HTTP_LIMITS = """\
+Over plain http a phone can draw, but can't install the app or use it offline:
 browsers allow that only over https, or from localhost. For both, write a site
-with `keras-ganvae web` and put it on a host that has https."""
+with `keras-ganvae web` and publish it on a host with https."""
+STOP = "Press Ctrl-C to stop."
 
 
-def add(commands):
-    parser = command(commands, "demo", run_demo, "draw from bundles in a browser")
+def add(commands: Any) -> None:
+    """Register `demo` and `web`."""
+    parser = command(commands, "demo", run_demo, "try bundles in a browser")
     _add_bundles(parser)
     parser.add_argument(
-        "--port", type=int, default=8000, metavar="N", help="0 takes any free one (default 8000)"
+        "--port",
+        type=int,
+        default=8000,
+        metavar="N",
+        help="port to listen on; 0 takes any free port (default 8000)",
     )
     parser.add_argument(
         "--host",
         default="127.0.0.1",
         metavar="ADDRESS",
-        help="0.0.0.0 lets phones on the same network in (default 127.0.0.1: this machine alone)",
+        help="address to listen on; 0.0.0.0 admits phones on the same network"
+        " (default 127.0.0.1: this machine only)",
     )
     parser.add_argument("--open", action="store_true", help="open the browser")
-    parser = command(commands, "web", run_web, "a site for any web host, installable on phones")
+    parser = command(commands, "web", run_web, "write a site for any web host, installable")
     _add_bundles(parser)
-    parser.add_argument("--out", required=True, metavar="DIR", help="a new folder")
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder of the site")
     parser.add_argument("--overwrite", action="store_true", help="replace the site in --out")
 
 
 def _add_bundles(parser):
-    parser.add_argument("bundles", nargs="+", metavar="BUNDLE", help="folders that export made")
+    parser.add_argument("bundles", nargs="+", metavar="BUNDLE", help="folder that export made")
 
 
-def run_web(args):
-    from keras_ganvae.web import site
+def run_web(args: argparse.Namespace) -> None:
+    """Write a site."""
+    from keras_ganvae.web import site  # loads NumPy
 
     out = site.write(args.bundles, args.out, overwrite=args.overwrite)
-    print(f"{_size(out):.1f} MB of static files, for any web host; to try them here:")
+    print(f"{_megabytes(out):.1f} MB of static files, for any web host; to try them here:")
     print(f"  python3 -m http.server -d {shlex.quote(str(out))} 8000")
     print(out)
 
 
-def run_demo(args):
+def run_demo(args: argparse.Namespace) -> None:
+    """Serve a temporary site until Ctrl-C or SIGTERM."""
     if not 0 <= args.port < 2**16:
         raise InputError(f"--port must be from 0 to {2**16 - 1}, not {args.port}")
-    from keras_ganvae.web import server, site
+    from keras_ganvae.web import server, site  # loads NumPy
 
-    with _killed_as_by_ctrl_c(), tempfile.TemporaryDirectory(prefix="keras-ganvae-") as folder:
+    with (
+        _sigterm_as_keyboard_interrupt(),
+        tempfile.TemporaryDirectory(prefix="keras-ganvae-") as folder,
+    ):
         written = site.write(args.bundles, Path(folder) / "site")
         with server.Server(written, args.host, args.port, args.debug) as serving:
-            print(_announcement(args.host, serving.port), flush=True)
+            print(announcement(args.host, serving.port), flush=True)
             if args.open:
-                here = "localhost" if args.host in EVERYWHERE else args.host
-                # A browser in the terminal returns when it is closed.
+                local = "localhost" if args.host in ALL_INTERFACES else args.host
+                # In a thread: a browser in the terminal returns only when it is closed.
                 threading.Thread(
-                    target=webbrowser.open, args=(_address(here, serving.port),), daemon=True
+                    target=webbrowser.open, args=(_url(local, serving.port),), daemon=True
                 ).start()
-            # For a server Ctrl-C is the usual end, not an interruption.
+            # Ctrl-C is how a server usually ends, not an interruption.
             with contextlib.suppress(KeyboardInterrupt):
                 serving.serve_forever()
     print("stopped", file=sys.stderr)
 
 
+def announcement(host: str, port: int) -> str:
+    """What `demo` prints: its URLs and, on a network, a QR code and the limits of http."""
+    if _is_loopback(host):
+        return f"{_url(host, port)}\n{STOP}"
+    from keras_ganvae.web import server  # loads NumPy
+
+    hosts, urls = [host], []
+    if host in ALL_INTERFACES:
+        hosts, urls = server.lan_addresses(), [_url("localhost", port)]
+    if not hosts:
+        return "\n".join([*urls, "This machine is on no network.", STOP])
+    lan_urls = [_url(each, port) for each in hosts]
+    code = _printable_code(server.qr(lan_urls[0]))
+    return "\n".join([*urls, *lan_urls, *code, HTTP_LIMITS, STOP])
+
+
 @contextlib.contextmanager
-def _killed_as_by_ctrl_c():
-    """SIGTERM raises KeyboardInterrupt, so that the temporary folder goes then, too."""
+def _sigterm_as_keyboard_interrupt():
+    """Raise KeyboardInterrupt on SIGTERM too, so that the temporary folder is removed."""
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
@@ -84,31 +114,15 @@ def _killed_as_by_ctrl_c():
         signal.signal(signal.SIGTERM, before)
 
 
-def _announcement(host, port):
-    """The addresses, and for those of a network a QR code and what http can't do."""
-    if _is_loopback(host):
-        return f"{_address(host, port)}\nCtrl-C stops it."
-    from keras_ganvae.web import server
-
-    everywhere = host in EVERYWHERE
-    hosts = server.lan_addresses() if everywhere else [host]
-    addresses = [_address(each, port) for each in hosts]
-    here = [_address("localhost", port)] if everywhere else []
-    if not addresses:
-        return "\n".join([*here, "This machine is on no network.", "Ctrl-C stops it."])
-    code = _shown(server.qr(addresses[0]))
-    return "\n".join([*here, *addresses, *code, INSECURE, "Ctrl-C stops it."])
-
-
-def _shown(code):
-    """The lines of a QR code as this terminal can show them; none if it has no such blocks."""
+def _printable_code(code):
+    """The lines of a QR code; none if the terminal's encoding lacks block characters."""
     try:
         code.encode(sys.stdout.encoding or "ascii")
     except UnicodeEncodeError:
         return []
     if not sys.stdout.isatty():
         return code.splitlines()
-    # White on black whatever the terminal's colours: not every reader takes an inverted code.
+    # White on black whatever the terminal's colours: not every reader takes inverted codes.
     return [f"\033[97;40m{line}\033[0m" for line in code.splitlines()]
 
 
@@ -119,10 +133,9 @@ def _is_loopback(host):
         return host == "localhost"
 
 
-def _address(host, port):
+def _url(host, port):
     return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
 
 
-def _size(folder):
-    """Megabytes."""
+def _megabytes(folder):
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6

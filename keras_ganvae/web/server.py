@@ -2,23 +2,24 @@
 
 import contextlib
 import errno
-import hashlib
 import http
 import http.server
 import io
 import os
-import shutil
 import socket
 import socketserver
-import struct
 import sys
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
+
+import psutil
+import segno
 
 from keras_ganvae.errors import InputError
 from keras_ganvae.web.site import PAGE
 
-# Stated twice: index.html has all but frame-ancestors, for servers that send no headers.
+# index.html repeats it, without frame-ancestors, for hosts that send no headers.
 POLICY = (
     "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self';"
     " img-src 'self' data: blob:; connect-src 'self'; object-src 'none'; base-uri 'none';"
@@ -26,22 +27,23 @@ POLICY = (
 )
 HEADERS = {
     "Content-Security-Policy": f"{POLICY}; frame-ancestors 'none'",
-    # Together they isolate the page, without which a browser gives WebAssembly no threads.
+    # These two isolate the page; without isolation browsers give WebAssembly no threads.
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Embedder-Policy": "require-corp",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
-    # A browser asks each time whether its copy is still right; ETag makes that cheap.
+    # Browsers revalidate their copy on every use; the answer is usually 304.
     "Cache-Control": "no-cache",
 }
 # Python's own table depends on the machine's.
-TYPES = {
+CONTENT_TYPES = {
     ".css": "text/css; charset=utf-8",
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
     ".json": "application/json",
     ".md": "text/markdown; charset=utf-8",
     ".mjs": "text/javascript; charset=utf-8",
+    ".npz": "application/octet-stream",
     ".png": "image/png",
     ".svg": "image/svg+xml",
     ".tflite": "application/octet-stream",
@@ -49,48 +51,54 @@ TYPES = {
     ".wasm": "application/wasm",
     ".webmanifest": "application/manifest+json",
 }
-UNKNOWN_TYPE = "application/octet-stream"
-PATIENCE = 30  # seconds that a connection may stay silent
-SIOCGIFADDR = 0x8915  # linux/sockios.h: the IPv4 address of an interface
-OUTSIDE = "192.0.2.1"  # of no network (RFC 5737); nothing is sent there
+IDLE_SECONDS = 30  # until a silent connection is closed
+TEST_NETWORK = "192.0.2.1"  # routed nowhere (RFC 5737); nothing is sent there
 
 
+# Not HTTPServer, which looks up the host's name and may wait for a DNS server.
 class Server(socketserver.ThreadingTCPServer):
     """Serves the files that `folder` holds now, by GET and HEAD, until it is closed.
 
-    Only these files can be asked for, so no address leads out of the folder.
+    Any other address is answered with 404, so no request can leave the folder.
+
+    Args:
+        folder: a site.
+        host: name or IP address to listen on.
+        port: 0 takes any free port.
+        debug: log requests, and the traceback of one that fails, to stderr.
 
     Raises:
-        InputError: it can't listen there.
+        InputError: the server can't listen there.
     """
 
     daemon_threads = True
-    allow_reuse_address = os.name == "posix"  # elsewhere it would share a port in use
+    allow_reuse_address = os.name == "posix"  # on Windows it would share a port in use
 
-    def __init__(self, folder, host, port, debug=False):
+    def __init__(self, folder: str | Path, host: str, port: int, debug: bool = False):
         folder = Path(folder)
         self.debug = debug
         self.files = {
-            f"/{path.relative_to(folder).as_posix()}": path
+            f"/{path.relative_to(folder).as_posix()}": str(path)
             for path in folder.rglob("*")
-            if path.is_file()
+            if path.is_file() and not path.is_symlink()
         }
         self.files["/"] = self.files[f"/{PAGE}"]
-        self.tags = {path: f'"{_hash(path)}"' for path in self.files.values()}
         try:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-            self.address_family, _, _, _, address = found[0]
+            first: Any = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+            self.address_family, _, _, _, address = first
             super().__init__(address, Handler)
         except (OSError, UnicodeError) as error:
-            raise InputError(_refusal(error, host, port)) from error
+            raise InputError(_why_not_listening(error, host, port)) from error
 
     @property
     def port(self) -> int:
+        """The port it listens on."""
         return self.server_address[1]
 
-    def handle_error(self, request, client_address):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Report a failed request in one line, unless the browser closed the connection."""
         error = sys.exception()
-        if isinstance(error, ConnectionError | TimeoutError):  # a browser that hung up
+        if isinstance(error, ConnectionError | TimeoutError):
             return
         if self.debug:
             super().handle_error(request, client_address)
@@ -98,114 +106,76 @@ class Server(socketserver.ThreadingTCPServer):
             print(f"a request failed: {type(error).__name__}: {error}", file=sys.stderr)
 
 
-class Handler(http.server.BaseHTTPRequestHandler):
-    """One connection."""
+class Handler(http.server.SimpleHTTPRequestHandler):
+    """One connection to a `Server`."""
 
+    server: Server
     protocol_version = "HTTP/1.1"
-    timeout = PATIENCE
+    timeout = IDLE_SECONDS
+    extensions_map = CONTENT_TYPES
 
-    def do_GET(self):
-        path = self.answer()
-        if path is not None:
-            with open(path, "rb") as file:
-                shutil.copyfileobj(file, self.wfile)
+    def translate_path(self, path: str) -> str:
+        """The file at an address; "", which does not exist, for an unknown address."""
+        return self.server.files.get(unquote(path.partition("?")[0]), "")
 
-    def do_HEAD(self):
-        self.answer()
-
-    def answer(self) -> Path | None:
-        """Send all but the content; returns the file to send, if any."""
-        path = self.server.files.get(unquote(self.path.partition("?")[0]))
-        if path is None:
-            self.send_error(http.HTTPStatus.NOT_FOUND)
-            return None
-        tag = self.server.tags[path]
-        if self.headers["If-None-Match"] == tag:
-            self.send_response(http.HTTPStatus.NOT_MODIFIED)
-            self.send_header("ETag", tag)
-            self.end_headers()
-            return None
-        self.send_response(http.HTTPStatus.OK)
-        self.send_header("Content-Type", TYPES.get(path.suffix.lower(), UNKNOWN_TYPE))
-        self.send_header("Content-Length", str(path.stat().st_size))
-        self.send_header("ETag", tag)
-        self.end_headers()
-        return path
-
-    def refuse(self):
-        self.close_connection = True  # a body may follow, which nobody reads
+    def send_method_not_allowed(self) -> None:
+        """Answer a method other than GET and HEAD."""
+        self.close_connection = True  # without reading the request's body
         self.send_response(http.HTTPStatus.METHOD_NOT_ALLOWED)
         self.send_header("Allow", "GET, HEAD")
         self.send_header("Content-Length", "0")
         self.end_headers()
 
-    do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_TRACE = do_CONNECT = refuse
+    do_POST = do_PUT = do_PATCH = do_DELETE = send_method_not_allowed
+    do_OPTIONS = do_TRACE = do_CONNECT = send_method_not_allowed
 
-    def end_headers(self):
+    def end_headers(self) -> None:
+        """Add `HEADERS` to every response."""
         for name, value in HEADERS.items():
             self.send_header(name, value)
         super().end_headers()
 
-    def version_string(self):
+    def version_string(self) -> str:
+        """The Server header, without Python's version."""
         return "keras-ganvae"
 
-    def log_message(self, *args):
+    def log_message(self, format: str, *args: Any) -> None:
+        """Log requests in debug mode only."""
         if self.server.debug:
-            super().log_message(*args)
-
-
-# Where to find it
+            super().log_message(format, *args)
 
 
 def lan_addresses() -> list[str]:
-    """This machine's IPv4 addresses on its networks, the likeliest one first."""
-    found = [*_towards_the_world(), *_of_interfaces(), *_of_its_name()]
-    return [each for each in dict.fromkeys(found) if not each.startswith("127.")]
+    """This machine's IPv4 addresses on its networks; the one of the default route first."""
+    addresses = [
+        address.address
+        for interface in psutil.net_if_addrs().values()
+        for address in interface
+        if address.family == socket.AF_INET
+    ]
+    candidates = dict.fromkeys([*_default_route_address(), *addresses])
+    return [address for address in candidates if not address.startswith("127.")]
 
 
-def qr(address) -> str:
-    """A QR code of an address, for a terminal: light blocks on a dark ground."""
-    import segno
-
+def qr(address: str) -> str:
+    """An address as a QR code for a terminal: light blocks on a dark background."""
     text = io.StringIO()
     segno.make(address, micro=False).terminal(text, compact=True)
     return text.getvalue()
 
 
-def _towards_the_world():
+def _default_route_address():
     """The address that packets to the internet would leave from; none is sent."""
     with (
         contextlib.suppress(OSError),  # no network
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe,
     ):
-        probe.connect((OUTSIDE, 9))
+        probe.connect((TEST_NETWORK, 9))
         yield probe.getsockname()[0]
 
 
-def _of_interfaces():
-    if sys.platform != "linux":  # the request's number is Linux's
-        return
-    import fcntl
-
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        for _, name in socket.if_nameindex():
-            with contextlib.suppress(OSError):  # it has no IPv4 address
-                asked = struct.pack("256s", name.encode())
-                answer = fcntl.ioctl(probe.fileno(), SIOCGIFADDR, asked)
-                yield socket.inet_ntoa(answer[20:24])
-
-
-def _of_its_name():
-    with contextlib.suppress(OSError):  # the name is in no table
-        yield from socket.gethostbyname_ex(socket.gethostname())[2]
-
-
-def _refusal(error, host, port):
+def _why_not_listening(error, host, port):
     if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
-        return f"port {port} is in use; choose another, or --port 0 for any that is free"
+        return f"port {port} is in use; choose another, or `port=0` for any free port"
     reason = getattr(error, "strerror", None) or error
     return f"can't listen on {host}, port {port}: {reason}"
-
-
-def _hash(path):
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:32]

@@ -1,12 +1,13 @@
-"""A site: one folder of static files that shows bundles in any browser, installable, offline.
+"""A site: a folder of static files that draws from bundles in a browser, installable, offline.
 
-The app itself, `built/`, is made by `scripts/build_web` from the sources in `app/`.
+`scripts/build_web` builds the app, `built/`, from its sources in `app/`.
 """
 
 import hashlib
 import json
 import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
@@ -15,83 +16,56 @@ from keras_ganvae.bundle import read as bundle
 from keras_ganvae.bundle.formats import GOLDEN
 from keras_ganvae.bundle.verify import verify
 from keras_ganvae.errors import GateFailed, InputError
-from keras_ganvae.files import check_new_folder, replacing_folder
+from keras_ganvae.files import check_new_folder, replacing_folder, sha256_of
 from keras_ganvae.web import icons
 
 BUILT = Path(__file__).with_name("built")
 PAGE, WORKER = "index.html", "sw.js"
 SAMPLES = "samples.png"
-MANIFEST, PRECACHE, LIST = "manifest.webmanifest", "precache.js", "bundles/index.json"
-COLOUR = icons.BACKGROUND
-MOST_LETTERS = 60  # of a folder's name: a file system takes 255 bytes
+MANIFEST, PRECACHE, INDEX = "manifest.webmanifest", "precache.js", "bundles/index.json"
+MAX_FOLDER_NAME = 60  # characters; file systems allow 255 bytes
 
 
-def write(bundles, out, *, overwrite=False) -> Path:
-    """Write the site of one bundle or more; it needs nothing but a web server of any kind.
+def write(bundles: Sequence[str | Path], out: str | Path, *, overwrite: bool = False) -> Path:
+    """Write the site of one or more bundles, for any web server.
 
     Args:
         bundles: folders that `export` made. The first one's samples become the icons.
-        overwrite: replace a site that `out` holds.
+        out: the site's folder.
+        overwrite: replace an existing site in `out`.
 
     Returns:
         `out`.
 
     Raises:
-        InputError: there is no bundle, one fails `verify`, two have one name, `out` can't be
-            used, or the app was not built.
+        InputError: there is no bundle, one fails verification, two share a folder name,
+            `out` can't be used, or the app is not built.
     """
     out = Path(out)
-    check_built()
-    check_out(out, bundles, overwrite)
-    opened = [open_checked(path) for path in bundles]
-    folders = list(_folders(opened))
+    _check_built()
+    _check_out(out, bundles, overwrite)
+    opened = [_open_verified(path) for path in bundles]
+    folders = _folder_names(opened)
     with replacing_folder(out) as folder:
         _copy_app(folder)
         for each, name in zip(opened, folders, strict=True):
-            _copy(each, folder / name)
-        listed = [
+            _copy_bundle(each, folder / name)
+        index = [
             {"name": each.name, "folder": name} for each, name in zip(opened, folders, strict=True)
         ]
-        (folder / LIST).write_text(_json({"bundles": listed}))
-        icons.write(folder / "icons", _samples(opened[0]))
+        (folder / INDEX).write_text(_json({"bundles": index}))
+        icons.write(folder / "icons", _icon_samples(opened[0]))
         (folder / MANIFEST).write_text(_json(manifest([each.name for each in opened])))
         (folder / PRECACHE).write_text(precache(folder))
     return out
 
 
-def check_built():
-    """InputError unless the app was built."""
-    for name in (PAGE, WORKER):
-        if not (BUILT / name).is_file():
-            raise InputError(
-                f"the web app is not built: {BUILT / name} is missing;"
-                " run scripts/build_web, which needs Node and npm"
-            )
+def manifest(names: Sequence[str]) -> dict:
+    """The web app manifest (W3C); all its addresses are relative to it.
 
-
-def check_out(out, bundles, overwrite):
-    """InputError where a site can't go; inside a bundle it can't, either."""
-    check_new_folder(out, "site", [PRECACHE, LIST], overwrite)
-    for path in bundles:
-        if out.resolve().is_relative_to(Path(path).resolve()):
-            raise InputError(f"--out {out} is inside the bundle {path}; choose another folder")
-
-
-def open_checked(path) -> bundle.Bundle:
-    """A bundle that passes `verify`.
-
-    Raises:
-        InputError: there is none, or it fails, with the reason.
+    Args:
+        names: names of the bundles.
     """
-    try:
-        verify(path)
-    except GateFailed as error:
-        raise InputError(str(error)) from error
-    return bundle.Bundle.open(path)
-
-
-def manifest(names) -> dict:
-    """The web app manifest (W3C), every address relative to it."""
     sizes = {name: f"{side}x{side}" for name, side in icons.SIDES.items() if name != icons.APPLE}
     return {
         "name": ", ".join(names),
@@ -101,8 +75,8 @@ def manifest(names) -> dict:
         "start_url": ".",
         "scope": ".",
         "display": "standalone",
-        "background_color": COLOUR,
-        "theme_color": COLOUR,
+        "background_color": icons.BACKGROUND,
+        "theme_color": icons.BACKGROUND,
         "icons": [
             {
                 "src": f"icons/{name}",
@@ -115,36 +89,62 @@ def manifest(names) -> dict:
     }
 
 
-def precache(folder) -> str:
-    """The script that tells the service worker what to keep, and the version of it all."""
-    paths = sorted(path for path in Path(folder).rglob("*") if path.is_file())
+def precache(folder: Path) -> str:
+    """A script with the files that the service worker caches and a version of their content."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
     names = [path.relative_to(folder).as_posix() for path in paths]
     digest = hashlib.sha256()
     for name, path in zip(names, paths, strict=True):
-        digest.update(f"{name}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
-    # A browser compares the worker and what it imports by itself; neither goes in a cache.
-    kept = ["./", *(quote(name) for name in names if name not in (WORKER, PRECACHE))]
+        digest.update(f"{name}\0{sha256_of(path)}\n".encode())
+    # Browsers check the worker and its imports for updates themselves: they stay uncached.
+    cached = ["./", *(quote(name) for name in names if name not in (WORKER, PRECACHE))]
     version = digest.hexdigest()[:16]
-    return f"self.VERSION = {json.dumps(version)};\nself.FILES = {_json(kept)[:-1]};\n"
+    return f"self.VERSION = {json.dumps(version)};\nself.FILES = {_json(cached)[:-1]};\n"
 
 
-def _folders(opened):
-    """Where each bundle goes, its name made safe for file systems and addresses."""
-    taken = {}
-    for each in opened:
-        letters = re.sub(r"[^\w.-]+", "-", each.name)[:MOST_LETTERS].strip(".-")
-        folder = f"bundles/{letters or 'bundle'}"
-        if folder.casefold() in taken:
+def _check_built():
+    for name in (PAGE, WORKER):
+        if not (BUILT / name).is_file():
             raise InputError(
-                f"{taken[folder.casefold()]} and {each.path} would both be {folder} of the site;"
-                " leave one out, or export it again to a folder of another name"
+                f"the web app is not built: {BUILT / name} is missing;"
+                " run scripts/build_web, which needs Node and npm"
             )
-        taken[folder.casefold()] = each.path
-        yield folder
+
+
+def _check_out(out, bundles, overwrite):
+    check_new_folder(out, "site", [PRECACHE, INDEX], overwrite)
+    for path in bundles:
+        if out.resolve().is_relative_to(Path(path).resolve()):
+            raise InputError(f"`out={out}` is inside the bundle {path}; choose another folder")
+
+
+def _open_verified(path):
+    try:
+        verify(path)
+    except GateFailed as error:
+        raise InputError(str(error)) from error
+    return bundle.Bundle.open(path)
+
+
+def _folder_names(opened):
+    """Each bundle's folder in the site; its name is made safe for file systems and URLs."""
+    folders: dict[str, str] = {}
+    sources: dict[str, Path] = {}
+    for each in opened:
+        name = re.sub(r"[^\w.-]+", "-", each.name)[:MAX_FOLDER_NAME].strip(".-")
+        folder = f"bundles/{name or 'bundle'}"
+        key = folder.casefold()  # some file systems ignore case
+        if key in folders:
+            raise InputError(
+                f"{sources[key]} and {each.path} would share the site's folder {folder};"
+                " leave one out, or export it again to a folder with another name"
+            )
+        folders[key], sources[key] = folder, each.path
+    return list(folders.values())
 
 
 def _copy_app(folder):
-    """The built app; the first error is raised as it is, where `shutil.copytree` collects them."""
+    # `shutil.copytree` would hide a full disk in a list of errors.
     for path in sorted(BUILT.rglob("*")):
         copy = folder / path.relative_to(BUILT)
         if path.is_dir():
@@ -153,20 +153,20 @@ def _copy_app(folder):
             shutil.copyfile(path, copy)
 
 
-def _copy(each, folder):
-    """What the app shows of a bundle; no other file can slip into the site with it."""
+def _copy_bundle(each, folder):
+    """Copy the files that the app shows, and no others."""
     folder.mkdir(parents=True)
     wanted = {*each.variants.values(), GOLDEN, SAMPLES}
     for name in sorted(wanted & each.files.keys()):
         shutil.copyfile(each.file(name), folder / name)
     for name in (card.NAME, card.README):
         source = each.path / name
-        # The card lists neither, so a link could lead anywhere.
+        # The card has no checksum of these two, so a link could point anywhere.
         if source.is_file() and not source.is_symlink():
             shutil.copyfile(source, folder / name)
 
 
-def _samples(each):
+def _icon_samples(each):
     variant = "float32" if "float32" in each.variants else None
     return bundle.open_source(each.path).sample(icons.COUNT, icons.SEED, variant=variant)
 

@@ -42,7 +42,7 @@ def named(bundle, tmp_path):
 
 @pytest.fixture(scope="session")
 def built(tmp_path_factory):
-    """A folder with the files of the built app that Python knows of."""
+    """A folder with the files of the built app that Python names."""
     folder = tmp_path_factory.mktemp("built")
     for name, text in BUILT.items():
         (folder / name).parent.mkdir(exist_ok=True)
@@ -52,7 +52,7 @@ def built(tmp_path_factory):
 
 @pytest.fixture
 def stand_in(built, monkeypatch):
-    """Sites of this process are made with the stand-in."""
+    """Sites that this process writes contain the stand-in."""
     from keras_ganvae.web import site
 
     monkeypatch.setattr(site, "BUILT", built)

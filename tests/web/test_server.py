@@ -1,3 +1,4 @@
+import errno
 import http.client
 import os
 import re
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -14,6 +16,7 @@ from keras_ganvae.cli import web
 from keras_ganvae.errors import InputError
 from keras_ganvae.web import server
 
+PATIENCE = 120  # seconds, on a busy machine
 FILES = {
     "index.html": b"<!doctype html>",
     "app.js": b"1",
@@ -52,12 +55,13 @@ def folder(tmp_path_factory):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
     (folder.parent / "secret.txt").write_text("secret")
+    (folder / "link.txt").symlink_to(folder.parent / "secret.txt")
     return folder
 
 
 @pytest.fixture(scope="module")
 def port(folder):
-    """Of a server that runs as long as the tests of this module."""
+    """The port of a server that runs as long as the tests of this module."""
     with server.Server(folder, "127.0.0.1", 0) as serving:
         thread = threading.Thread(target=serving.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
@@ -71,7 +75,7 @@ def ask(port):
     """`ask(method, path, headers, body)`: (status, headers, content)."""
 
     def request(method, path, headers=None, body=None):
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
         try:
             connection.request(method, path, body, headers or {})
             answer = connection.getresponse()
@@ -107,11 +111,13 @@ def test_a_query_is_ignored(ask):
     assert ask("GET", "/index.html?source=pwa")[2] == FILES["index.html"]
 
 
-def test_a_copy_that_is_still_right_is_not_sent_again(ask):
-    tag = ask("GET", "/app.js")[1]["ETag"]
-    status, headers, content = ask("GET", "/app.js", {"If-None-Match": tag})
-    assert (status, headers["ETag"], content) == (304, tag, b"")
-    assert ask("GET", "/sw.js", {"If-None-Match": tag})[2] == FILES["sw.js"]
+def test_an_unchanged_file_is_not_sent_again(ask, folder):
+    modified = ask("GET", "/app.js")[1]["Last-Modified"]
+    status, _, content = ask("GET", "/app.js", {"If-Modified-Since": modified})
+    assert (status, content) == (304, b"")
+    later = (folder / "sw.js").stat().st_mtime + 10
+    os.utime(folder / "sw.js", (later, later))
+    assert ask("GET", "/sw.js", {"If-Modified-Since": modified})[2] == FILES["sw.js"]
 
 
 @pytest.mark.parametrize(
@@ -121,6 +127,8 @@ def test_a_copy_that_is_still_right_is_not_sent_again(ask):
         "/icons",
         "/icons/",
         "/bundles/",
+        "/app.js/",
+        "/link.txt",
         "/../secret.txt",
         "/..%2fsecret.txt",
         "/%2e%2e/secret.txt",
@@ -133,29 +141,29 @@ def test_a_copy_that_is_still_right_is_not_sent_again(ask):
         "http://other/",
     ],
 )
-def test_no_address_leads_out_and_no_folder_is_listed(ask, path):
+def test_no_address_leaves_the_folder_and_no_folder_is_listed(ask, path):
     status, headers, content = ask("GET", path)
     assert status == 404 and b"secret" not in content and b"icon-192" not in content
     assert headers["X-Content-Type-Options"] == "nosniff"
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"])
-def test_only_get_and_head(ask, method):
+def test_other_methods_are_not_allowed(ask, method):
     status, headers, content = ask(method, "/", body=b"x" * 1000 if method == "POST" else None)
     assert (status, headers["Allow"], content) == (405, "GET, HEAD", b"")
 
 
-def test_what_is_no_http_is_refused_and_the_server_stays(port, ask):
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+def test_the_server_survives_bad_requests(port, ask):
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
         connection.sendall(b"\x16\x03\x01 what is this\r\n\r\n")
         assert b"400" in connection.recv(1000)
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
         connection.sendall(b"GET /bundles/a%20b%20%C3%BC/model.tflite HTTP/1.1\r\n\r\n")
     assert ask("GET", "/")[0] == 200
 
 
-def test_one_connection_serves_many(port):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+def test_one_connection_serves_many_requests(port):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
     try:
         for path in ("/app.js", "/none", "/", "/icons/icon-192.png"):
             connection.request("GET", path)
@@ -167,8 +175,8 @@ def test_one_connection_serves_many(port):
         connection.close()
 
 
-def test_where_it_cannot_listen(folder, port):
-    with pytest.raises(InputError, match=f"port {port} is in use; choose another, or --port 0"):
+def test_it_says_why_it_cannot_listen(folder, port):
+    with pytest.raises(InputError, match=f"port {port} is in use; choose another, or `port=0`"):
         server.Server(folder, "127.0.0.1", port)
     with pytest.raises(InputError, match="can't listen on 192.0.2.77, port 0: "):
         server.Server(folder, "192.0.2.77", 0)
@@ -181,29 +189,39 @@ def test_where_it_cannot_listen(folder, port):
 # Addresses
 
 
-def test_addresses_of_the_network_are_no_loopback(monkeypatch):
-    monkeypatch.setattr(server, "_towards_the_world", lambda: ["10.0.0.7"])
-    monkeypatch.setattr(server, "_of_interfaces", lambda: ["127.0.0.1", "172.17.0.1", "10.0.0.7"])
-    monkeypatch.setattr(server, "_of_its_name", lambda: ["127.0.1.1"])
+@pytest.fixture
+def network(monkeypatch):
+    """`network({interface: [addresses]}, default_route)`: what this machine is connected to."""
+
+    def connect(interfaces, default_route=None):
+        def route(self, address):
+            if default_route is None:
+                raise OSError(errno.ENETUNREACH, "Network is unreachable")
+
+        ipv4 = {
+            name: [SimpleNamespace(family=socket.AF_INET, address=each) for each in addresses]
+            for name, addresses in interfaces.items()
+        }
+        monkeypatch.setattr("psutil.net_if_addrs", lambda: ipv4)
+        monkeypatch.setattr("socket.socket.connect", route)
+        monkeypatch.setattr("socket.socket.getsockname", lambda self: (default_route, 1))
+
+    return connect
+
+
+def test_the_address_of_the_default_route_comes_first(network):
+    interfaces = {"lo": ["127.0.0.1"], "docker0": ["172.17.0.1"], "wlan0": ["10.0.0.7"]}
+    network(interfaces, default_route="10.0.0.7")
     assert server.lan_addresses() == ["10.0.0.7", "172.17.0.1"]
+    network(interfaces)
+    assert server.lan_addresses() == ["172.17.0.1", "10.0.0.7"]
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for its interfaces")
-def test_linux_names_its_interfaces():
-    assert "127.0.0.1" in list(server._of_interfaces())
-
-
-def test_addresses_without_a_network(monkeypatch):
-    def fail(*_, **__):
-        raise OSError(101, "Network is unreachable")
-
-    monkeypatch.setattr(server.socket, "gethostbyname_ex", fail)
-    monkeypatch.setattr(server.socket.socket, "connect", fail)
-    monkeypatch.setattr(server, "_of_interfaces", list)
+def test_without_a_network_only_localhost_is_announced(network):
+    network({"lo": ["127.0.0.1"]})
     assert server.lan_addresses() == []
-    monkeypatch.setattr(server, "lan_addresses", list)
-    told = web._announcement("0.0.0.0", 8000)
-    assert "http://localhost:8000/" in told and "on no network" in told
+    lines = web.announcement("0.0.0.0", 8000).splitlines()
+    assert lines[:2] == ["http://localhost:8000/", "This machine is on no network."]
 
 
 @pytest.mark.parametrize(
@@ -217,9 +235,9 @@ def test_addresses_without_a_network(monkeypatch):
     ],
 )
 def test_a_qr_code_is_for_other_devices(host, address, has_code):
-    told = web._announcement(host, 80)
-    assert address in told.splitlines()
-    assert ("█" in told) == has_code == ("https" in told)
+    text = web.announcement(host, 80)
+    assert address in text.splitlines()
+    assert ("█" in text) == has_code == ("https" in text)
 
 
 def test_a_qr_code_can_be_read_back():
@@ -234,20 +252,18 @@ def test_a_qr_code_can_be_read_back():
     assert all(modules[0]) and all(row[0] for row in modules[:-1])
 
 
-def test_a_terminal_without_blocks_gets_no_code(monkeypatch):
-    class Latin:
-        encoding = "latin-1"
-
-    monkeypatch.setattr(sys, "stdout", Latin())
-    assert web._shown("█▀\n") == []
+def test_a_terminal_without_block_characters_gets_no_code(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", SimpleNamespace(encoding="latin-1"))
+    text = web.announcement("10.1.2.3", 80)
+    assert "http://10.1.2.3:80/" in text and "█" not in text
 
 
-# The command, as a person runs it
+# The command in a process of its own
 
 LAUNCHER = """
 import sys
 from pathlib import Path
-from keras_ganvae import cli
+from keras_ganvae.cli import main as cli
 from keras_ganvae.web import site
 site.BUILT = Path(sys.argv[1])
 code = cli.main(sys.argv[2:])
@@ -258,11 +274,11 @@ sys.exit(code)
 
 @pytest.fixture
 def demo(built, tmp_path):
-    """`demo(*arguments)`: the started command; what still runs at the end is killed."""
+    """`demo(*arguments)`: a process of the command, which is killed at the end of the test."""
     started = []
 
     def start(*arguments):
-        # Temporary folders go to tmp_path, where the tests look for what is left.
+        # Tests look for leftovers of temporary folders in tmp_path.
         process = subprocess.Popen(
             [sys.executable, "-c", LAUNCHER, built, "demo", *map(str, arguments)],
             cwd=Path(__file__).parents[2],
@@ -287,15 +303,15 @@ def _address_of(process):
 
 
 def _stop(process, ending=signal.SIGINT):
-    """Exit code, stdout from here on, stderr."""
+    """Stop the process: (exit code, the rest of stdout, stderr)."""
     process.send_signal(ending)
     # communicate() would miss what readline() has buffered.
     out, err = process.stdout.read(), process.stderr.read()
-    return process.wait(30), out, err
+    return process.wait(PATIENCE), out, err
 
 
 def _get(port, path):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
     try:
         connection.request("GET", path)
         return connection.getresponse().read()
@@ -304,7 +320,7 @@ def _get(port, path):
 
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
-def test_demo_serves_until_it_is_stopped_and_leaves_nothing(demo, bundle, tmp_path, ending):
+def test_demo_serves_until_it_is_stopped_and_cleans_up(demo, bundle, tmp_path, ending):
     process = demo(bundle, "--port", 0)
     port = int(re.fullmatch(r"http://127\.0\.0\.1:(\d+)/", _address_of(process))[1])
     assert (
@@ -312,11 +328,11 @@ def test_demo_serves_until_it_is_stopped_and_leaves_nothing(demo, bundle, tmp_pa
     )
     assert b'"vae-synthetic"' in _get(port, "/manifest.webmanifest")
     assert len(list(tmp_path.iterdir())) == 1
-    assert _stop(process, ending) == (0, "Ctrl-C stops it.\n", "stopped\n")
+    assert _stop(process, ending) == (0, "Press Ctrl-C to stop.\n", "stopped\n")
     assert not list(tmp_path.iterdir())
 
 
-def test_demo_for_a_network_prints_a_qr_code_and_what_http_lacks(demo, bundle):
+def test_demo_on_a_network_prints_a_qr_code_and_the_limits_of_http(demo, bundle):
     process = demo(bundle, "--port", 0, "--host", "0.0.0.0")
     port = int(re.fullmatch(r"http://localhost:(\d+)/", _address_of(process))[1])
     assert b"self.VERSION" in _get(port, "/precache.js")
@@ -329,17 +345,17 @@ def test_demo_for_a_network_prints_a_qr_code_and_what_http_lacks(demo, bundle):
     assert code == 0 and max(len(line) for line in out.splitlines()) <= 80
 
 
-def test_a_port_in_use_is_said_in_one_line(demo, bundle, port, tmp_path):
+def test_a_port_in_use_is_reported_in_one_line(demo, bundle, port, tmp_path):
     process = demo(bundle, "--port", port)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, out) == (2, "")
     assert err == (
-        f"keras-ganvae: port {port} is in use; choose another, or --port 0 for any that is free\n"
+        f"keras-ganvae: port {port} is in use; choose another, or --port 0 for any free port\n"
     )
     assert not list(tmp_path.iterdir())
 
 
-def test_demo_explains_what_is_wrong_in_one_line(command, bundle, stand_in, tmp_path):
+def test_demo_explains_bad_input_in_one_line(command, bundle, stand_in, tmp_path):
     for arguments, reason in {
         (): "BUNDLE",
         (tmp_path / "none",): "there is no bundle",
@@ -356,20 +372,20 @@ def test_demo_explains_what_is_wrong_in_one_line(command, bundle, stand_in, tmp_
 
 def test_open_calls_the_browser_with_the_address(command, bundle, stand_in, monkeypatch):
     opened = threading.Event()
-    asked = []
+    urls = []
 
-    def browser(address):
-        asked.append(address)
+    def browser(url):
+        urls.append(url)
         opened.set()
 
     def serve(self):
-        assert opened.wait(30)
+        assert opened.wait(PATIENCE)
         raise KeyboardInterrupt
 
     monkeypatch.setattr("webbrowser.open", browser)
     monkeypatch.setattr(server.Server, "serve_forever", serve)
     code, out, _ = command("demo", bundle, "--port", 0, "--host", "0.0.0.0", "--open")
-    assert code == 0 and asked == [out.splitlines()[0]]
+    assert code == 0 and urls == [out.splitlines()[0]]
 
 
 @pytest.mark.parametrize("name", ["demo", "web"])
@@ -377,4 +393,12 @@ def test_help_imports_nothing_heavy(terminal, name):
     done = terminal(name, "--help", python_options=("-X", "importtime"))
     assert done.returncode == 0 and "BUNDLE" in done.stdout
     imported = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines()}
-    assert not imported & {"tensorflow", "keras", "numpy", "PIL", "segno", "ai_edge_litert"}
+    assert not imported & {
+        "tensorflow",
+        "keras",
+        "numpy",
+        "PIL",
+        "segno",
+        "psutil",
+        "ai_edge_litert",
+    }

@@ -1,4 +1,4 @@
-// node build.js FOLDER: bundle the app into FOLDER, which is empty.
+// node build.js FOLDER: bundle the app into an empty folder.
 import {cp, mkdir, readFile} from 'node:fs/promises';
 import {createRequire} from 'node:module';
 import {dirname, join} from 'node:path';
@@ -6,10 +6,9 @@ import {fileURLToPath} from 'node:url';
 
 import {build} from 'esbuild';
 
-// One flavour of the runtime for all browsers: each is 9 MB that every visitor downloads. With
-// models this small, relaxed SIMD, which not every browser has, saved 0.05 ms an image at most,
-// and threads nothing.
-const FLAVOUR = 'litert_wasm_compat_internal';
+// One build of the runtime for all browsers, because an offline site would store each (9 MB).
+// For models this small, relaxed SIMD saved at most 0.05 ms per image, and threads nothing.
+const RUNTIME_BUILD = 'litert_wasm_compat_internal';
 
 const require = createRequire(import.meta.url);
 const litert = dirname(dirname(require.resolve('@litertjs/core')));
@@ -18,7 +17,7 @@ const LITERT = `LiteRT.js ${version}`;
 
 const here = dirname(fileURLToPath(import.meta.url));
 const out = process.argv[2];
-if (!out) throw new Error('say where to: node build.js FOLDER');
+if (!out) throw new Error('usage: node build.js FOLDER');
 
 await mkdir(join(out, 'wasm'), {recursive: true});
 await build({
@@ -31,7 +30,7 @@ await build({
   minify: true,
   banner: {js: `/* Contains ${LITERT}, (c) Google LLC, Apache License 2.0, as does wasm/. */`},
   define: {
-    RUNTIME: JSON.stringify(`wasm/${FLAVOUR}.js`),
+    RUNTIME: JSON.stringify(`wasm/${RUNTIME_BUILD}.js`),
     LITERT: JSON.stringify(LITERT),
   },
 });
@@ -43,6 +42,9 @@ await build({
   minify: true,
 });
 for (const name of ['index.html', 'sw.js']) await cp(join(here, name), join(out, name));
-for (const ending of ['.js', '.wasm']) {
-  await cp(join(litert, 'wasm', FLAVOUR + ending), join(out, 'wasm', FLAVOUR + ending));
+for (const extension of ['.js', '.wasm']) {
+  await cp(
+    join(litert, 'wasm', RUNTIME_BUILD + extension),
+    join(out, 'wasm', RUNTIME_BUILD + extension),
+  );
 }

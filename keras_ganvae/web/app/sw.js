@@ -1,28 +1,28 @@
-/* Keeps the whole site, so that it works without a connection after the first visit. */
+/* Caches the whole site on the first visit, for use offline. */
 importScripts('precache.js'); // VERSION and FILES
 
 const {VERSION, FILES} = self;
-const PREFIX = `keras-ganvae ${self.registration.scope} `; // other sites of this host have others
+const PREFIX = `keras-ganvae ${self.registration.scope} `; // unique among the sites of a host
 const NAME = PREFIX + VERSION;
 
 self.addEventListener('install', (event) => {
-  // The browser's own cache may hold files of another version: it must ask. What the page has
-  // just loaded is then not sent again.
+  // 'no-cache' revalidates: the HTTP cache may hold another version's files, but what the page
+  // has just loaded is not sent again.
   const requests = FILES.map((file) => new Request(file, {cache: 'no-cache'}));
   event.waitUntil(caches.open(NAME).then((cache) => cache.addAll(requests)));
 });
 
 self.addEventListener('activate', (event) => {
-  event.waitUntil(forgetOthers().then(() => self.clients.claim()));
+  event.waitUntil(deleteOldCaches().then(() => self.clients.claim()));
 });
 
-async function forgetOthers() {
+async function deleteOldCaches() {
   const names = await caches.keys();
   const old = names.filter((name) => name.startsWith(PREFIX) && name !== NAME);
   await Promise.all(old.map((name) => caches.delete(name)));
 }
 
-// A page of the old version goes on with its files until somebody agrees to the new one.
+// Pages of an older version keep its files until the user accepts the update.
 self.addEventListener('message', (event) => {
   if (event.data === 'take over') self.skipWaiting();
 });
@@ -35,8 +35,8 @@ self.addEventListener('fetch', (event) => {
 
 async function answer(request) {
   const cache = await caches.open(NAME);
-  const kept = await cache.match(request, {ignoreSearch: true});
-  if (kept) return kept;
+  const cached = await cache.match(request, {ignoreSearch: true});
+  if (cached) return cached;
   if (request.mode === 'navigate') {
     const page = await cache.match('index.html');
     if (page) return page;

@@ -20,47 +20,47 @@ const CARD = {
   recommended: {file: 'model_int8.tflite'},
 };
 
-test('a card that is understood is given back', () => assert.equal(cards.checked(CARD), CARD));
+test('a valid card is returned', () => assert.equal(cards.validated(CARD), CARD));
 
 for (const [what, changes, reason] of [
-  ['of another kind', {schema: 'other'}, /not a model card/],
-  ['of a later version', {schema_version: 2}, /version 2; this app reads version 1/],
-  ['without images', {image: {}}, /images and latents/],
-  ['of images with two channels', {image: {shape: [8, 8, 2]}}, /images and latents/],
-  ['without a latent size', {latent: {}}, /images and latents/],
+  ['with another schema', {schema: 'other'}, /not a model card/],
+  ['with a later version', {schema_version: 2}, /version 2; this app reads version 1/],
+  ['without images', {image: {}}, /shape of its images/],
+  ['with images of two channels', {image: {shape: [8, 8, 2]}}, /shape of its images/],
+  ['without a latent size', {latent: {}}, /size of its latent vectors/],
   [
     'with unknown signatures only',
     {
       signatures: {generate: {}},
       files: {'m.tflite': {variant: 'float32', signatures: ['generate']}},
     },
-    /signature decode; it has generate/,
+    /signature decode; the bundle has generate/,
   ],
 ]) {
-  test(`a card ${what} is refused`, () => {
-    assert.throws(() => cards.checked({...CARD, ...changes}), reason);
+  test(`a card ${what} is invalid`, () => {
+    assert.throws(() => cards.validated({...CARD, ...changes}), reason);
   });
 }
 
-test('null is refused', () => assert.throws(() => cards.checked(null), /not a model card/));
+test('null is invalid', () => assert.throws(() => cards.validated(null), /not a model card/));
 
-test('the sampler decodes only where nothing else does', () => {
-  const names = (card) => cards.variants(card).map(({variant}) => variant);
+test('the sampler is a decoder only if it is the only one', () => {
+  const names = (card) => cards.decoders(card).map(({variant}) => variant);
   assert.deepEqual(names(CARD), ['float32', 'int8']);
   const {'sampler.tflite': sampler} = CARD.files;
   assert.deepEqual(names({files: {'sampler.tflite': sampler}}), ['sampler']);
 });
 
-test('the variant asked for, else the recommended one, else the first', () => {
-  assert.equal(cards.chosenFile(CARD, 'float32').name, 'model.tflite');
-  assert.equal(cards.chosenFile(CARD, '').name, 'model_int8.tflite');
-  assert.equal(cards.chosenFile({...CARD, recommended: {}}, 'sixty').name, 'model.tflite');
+test('the given variant, else the recommended file, else the first', () => {
+  assert.equal(cards.decoderOf(CARD, 'float32').name, 'model.tflite');
+  assert.equal(cards.decoderOf(CARD, '').name, 'model_int8.tflite');
+  assert.equal(cards.decoderOf({...CARD, recommended: {}}, 'sixty').name, 'model.tflite');
 });
 
 test('the smallest file with a signature', () => {
-  assert.equal(cards.fileWith(CARD, 'decode').name, 'model.tflite');
-  assert.equal(cards.fileWith(CARD, 'encode').name, 'sampler.tflite');
-  assert.equal(cards.fileWith(CARD, 'reconstruct'), null);
+  assert.equal(cards.smallestFileWith(CARD, 'decode').name, 'model.tflite');
+  assert.equal(cards.smallestFileWith(CARD, 'encode').name, 'sampler.tflite');
+  assert.equal(cards.smallestFileWith(CARD, 'reconstruct'), null);
 });
 
 test('sizes', () => {
@@ -69,24 +69,24 @@ test('sizes', () => {
   assert.equal(cards.size(2499844), '2.5 MB');
 });
 
-test('what was measured is a table with names for people', () => {
+test('metrics become a table with readable names', () => {
   const metrics = {
     'real images': {frechet: 0.66612, coverage: 0.9527},
-    dynamic_int8: {frechet: 5.5, coverage: 0.9, p50_ms: 0.03812, note: 'it is behind', other_one: 7},
+    dynamic_int8: {frechet: 5.5, coverage: 0.9, p50_ms: 0.03812, note: 'it is worse', other_one: 7},
     protocol: '10,000 samples',
   };
-  assert.deepEqual(cards.measured({...CARD, metrics}), {
-    head: ['', 'Fréchet distance', 'Coverage', 'ms an image', 'other one'],
+  assert.deepEqual(cards.metricsTable({...CARD, metrics}), {
+    head: ['', 'Fréchet distance', 'Coverage', 'ms/image', 'other one'],
     rows: [
       ['real images', '0.666', '0.953', '–', '–'],
       ['dynamic int8', '5.5', '0.9', '0.0381', '7'],
     ],
-    notes: ['dynamic int8: it is behind', '10,000 samples'],
+    notes: ['dynamic int8: it is worse', '10,000 samples'],
   });
 });
 
-test('where nothing was measured there is no table', () => {
+test('without metrics there is no table', () => {
   const nothing = {head: [''], rows: [], notes: []};
-  assert.deepEqual(cards.measured(CARD), nothing);
-  assert.deepEqual(cards.measured({metrics: {}}), nothing);
+  assert.deepEqual(cards.metricsTable(CARD), nothing);
+  assert.deepEqual(cards.metricsTable({metrics: {}}), nothing);
 });

@@ -19,26 +19,26 @@ function extent(pixels, height, width) {
   return [Math.min(...rows), Math.max(...rows), Math.min(...columns), Math.max(...columns)];
 }
 
-test('an empty pad gives nothing', () => {
+test('an empty pad gives null', () => {
   assert.equal(fromInk(new Float32Array(SIDE * SIDE), SIDE, [28, 28, 1]), null);
 });
 
-test('ink fills 20 of 28 pixels, in the middle, wherever it was and however large', () => {
+test('ink is scaled to 20 of 28 pixels and centred', () => {
   for (const ink of [box(0, 0, 20, 20), box(36, 30, 56, 50), box(8, 8, 48, 48)]) {
     const pixels = fromInk(ink, SIDE, [28, 28, 1]);
     assert.deepEqual(extent(pixels, 28, 28), [4, 23, 4, 23]);
     const sum = pixels.reduce((a, b) => a + b, 0);
-    assert.ok(Math.abs(sum - 400) < 1e-3, `${sum} is the ink of a box of 20 by 20`);
+    assert.ok(Math.abs(sum - 400) < 1e-3, `the ink of a 20 by 20 box, not ${sum}`);
   }
 });
 
-test('the longer side counts, and proportions stay', () => {
+test('the longer side sets the scale, and the aspect ratio is kept', () => {
   const pixels = fromInk(box(10, 3, 20, 43), SIDE, [28, 28, 1]);
   assert.deepEqual(extent(pixels, 28, 28).slice(0, 2), [4, 23]);
   assert.ok(Math.abs(pixels.reduce((a, b) => a + b, 0) - 20 * 5) < 1e-3);
 });
 
-test('the centre of mass, not of the box, is in the middle', () => {
+test('the centre of mass is centred, not the bounding box', () => {
   const ink = box(0, 0, 40, 4); // a bar and a heavier foot
   box(0, 30, 40, 40).forEach((value, i) => (ink[i] += value));
   const pixels = fromInk(ink, SIDE, [28, 28, 1]);
@@ -62,7 +62,7 @@ test('a dot stays small', () => {
   assert.ok(sum > 1 && sum < 10, `${sum} pixels of ink`);
 });
 
-test('colour channels are alike, and sizes are those of the model', () => {
+test('colour channels are equal, and the size is that of the model', () => {
   const pixels = fromInk(box(10, 10, 30, 30), SIDE, [32, 40, 3]);
   assert.equal(pixels.length, 32 * 40 * 3);
   for (let i = 0; i < pixels.length; i += 3) {

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
 
-import {createLoop, Meter, typicalTime} from '../../../keras_ganvae/web/app/src/frames.js';
+import {createLoop, FrameRate, medianTime} from '../../../keras_ganvae/web/app/src/frames.js';
 
-/** Frames that come when the test says so. */
+/** Frames that the test triggers. */
 function frames() {
   let waiting = [];
   globalThis.requestAnimationFrame = (callback) => waiting.push(callback);
@@ -28,7 +28,7 @@ test('many requests make one frame', async () => {
   assert.equal(await next(), 0);
 });
 
-test('a request while one runs makes one more', async () => {
+test('a request during a frame makes one more', async () => {
   const next = frames();
   let count = 0;
   const request = createLoop(async () => {
@@ -45,7 +45,7 @@ test('a request while one runs makes one more', async () => {
   assert.equal(await next(), 0);
 });
 
-test('an error is told and the loop goes on', async () => {
+test('an error is reported and the loop continues', async () => {
   const next = frames();
   const errors = [];
   let fails = true;
@@ -63,37 +63,41 @@ test('an error is told and the loop goes on', async () => {
   assert.deepEqual(errors, ['no']);
 });
 
-test('the rate is that of the last second, without pauses', () => {
-  const meter = new Meter();
-  assert.equal(meter.rate, null);
-  for (let i = 0; i <= 60; i++) meter.add(i * 20);
-  assert.equal(meter.rate, 50);
-  meter.add(10_000); // after a pause
-  assert.equal(meter.rate, null);
-  for (let i = 1; i <= 10; i++) meter.add(10_000 + i * 25);
-  assert.equal(meter.rate, 40);
+test('the rate is that of the last second, without gaps', () => {
+  const frameRate = new FrameRate();
+  assert.equal(frameRate.value, null);
+  for (let i = 0; i <= 60; i++) frameRate.add(i * 20);
+  assert.equal(frameRate.value, 50);
+  frameRate.add(10_000); // after a gap
+  assert.equal(frameRate.value, null);
+  for (let i = 1; i <= 10; i++) frameRate.add(10_000 + i * 25);
+  assert.equal(frameRate.value, 40);
 });
 
-/** A clock that `work` moves on: by 100 at first, then by `usual`. */
+/** A clock that `work` advances: by 100 at first, then by `usual`. */
 function clock(usual, cold = 6) {
   let [time, runs] = [0, 0];
-  return {now: () => time, work: async () => (time += runs++ < cold ? 100 : usual), runs: () => runs};
+  return {
+    now: () => time,
+    work: async () => (time += runs++ < cold ? 100 : usual),
+    runs: () => runs,
+  };
 }
 
-test('the typical time is that of warm runs', async () => {
+test('the median excludes the warm-up', async () => {
   const {now, work, runs} = clock(2);
-  assert.equal(await typicalTime(work, now), 2);
+  assert.equal(await medianTime(work, now), 2);
   assert.ok(runs() <= 36);
 });
 
-test('a fast one is timed in six batches', async () => {
+test('fast work is timed six times', async () => {
   const {now, work, runs} = clock(0.25, 0);
-  assert.equal(await typicalTime(work, now), 0.25);
+  assert.equal(await medianTime(work, now), 0.25);
   assert.equal(runs(), 36);
 });
 
-test('a slow device is timed twice, no more', async () => {
+test('slow work is timed twice', async () => {
   const {now, work, runs} = clock(80, 0);
-  assert.equal(await typicalTime(work, now), 80);
+  assert.equal(await medianTime(work, now), 80);
   assert.equal(runs(), 12);
 });

@@ -13,16 +13,16 @@ test('grey pixels are rounded, clamped and opaque', () => {
   );
 });
 
-test('colours stay in their order', () => {
+test('colours keep their order', () => {
   assert.deepEqual([...toRgba(Float32Array.of(1, 0.2, 0), [1, 1, 3])], [255, 51, 0, 255]);
 });
 
 for (const [what, bytes] of [
   ['nothing', new Uint8Array()],
   ['noise', new Uint8Array(100).fill(7)],
-  ['a directory that leads astray', directory(0xffffff00)],
+  ['a directory with an invalid offset', directory(0xffffff00)],
 ]) {
-  test(`${what} is no archive`, () => assert.rejects(readNpz(bytes.buffer)));
+  test(`${what} is not an archive`, () => assert.rejects(readNpz(bytes.buffer)));
 }
 
 function directory(start) {

@@ -3,12 +3,12 @@ import {test} from 'node:test';
 
 import {DEFAULTS, format, parse} from '../../../keras_ganvae/web/app/src/state.js';
 
-test('what has its default value is left out', () => {
+test('default values are left out', () => {
   assert.equal(format(DEFAULTS), '');
   assert.deepEqual(parse(''), {...DEFAULTS});
 });
 
-test('every value comes back', () => {
+test('every value survives a round trip', () => {
   const state = {
     model: 'a & b=c',
     variant: 'dynamic_int8',
@@ -28,7 +28,7 @@ test('every value comes back', () => {
   assert.deepEqual(parse(`#${format(state)}`), state);
 });
 
-test('a share near zero comes back', () => {
+test('a fraction near zero survives a round trip', () => {
   assert.equal(parse(format({...DEFAULTS, at: 1.5e-7})).at, 1.5e-7);
 });
 
@@ -53,5 +53,5 @@ for (const fragment of [
   '#toString=1',
   '#accelerator=webnn',
 ]) {
-  test(`${fragment} says nothing`, () => assert.deepEqual(parse(fragment), {...DEFAULTS}));
+  test(`${fragment} is ignored`, () => assert.deepEqual(parse(fragment), {...DEFAULTS}));
 }

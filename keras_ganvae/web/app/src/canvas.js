@@ -1,22 +1,23 @@
-// Pixels in [0, 1], row by row, to canvases and PNG files.
+// From pixels in [0, 1], row by row, to canvases and PNG files.
 
-const GAP = 2; // as in the package's own grids
-const MIDDLE_GREY = 96;
-const SIDE = 560; // a saved picture has about this many pixels
-const MOST_ENLARGED = 20;
+const GAP = 2; // pixels between images, as in the package's grids
+const GAP_GREY = 96;
+const SAVED_SIDE = 560; // approximate shorter side of a saved image in pixels
+const MAX_SCALE = 20;
 
 /** RGBA bytes of an image. */
 export function toRgba(pixels, [height, width, channels]) {
   const rgba = new Uint8ClampedArray(height * width * 4).fill(255);
   for (let i = 0; i < height * width; i++) {
     for (let c = 0; c < 3; c++) {
-      rgba[4 * i + c] = 255 * pixels[i * channels + (channels === 3 ? c : 0)]; // it rounds
+      // The array rounds and clamps.
+      rgba[4 * i + c] = 255 * pixels[i * channels + (channels === 3 ? c : 0)];
     }
   }
   return rgba;
 }
 
-/** Draw an image onto a canvas of its own size. */
+/** Draw an image onto a canvas, resized to the image. */
 export function paint(canvas, pixels, shape) {
   const [height, width] = shape;
   if (canvas.width !== width) canvas.width = width;
@@ -26,14 +27,14 @@ export function paint(canvas, pixels, shape) {
   canvas.classList.add('painted');
 }
 
-/** Draw many images as a grid onto a canvas, which takes the size of it. */
+/** Draw images as a grid onto a canvas, resized to the grid. */
 export function paintGrid(canvas, images, shape, columns, gap = GAP) {
   const [height, width] = shape;
   const rows = Math.ceil(images.length / columns);
   canvas.width = columns * (width + gap) - gap;
   canvas.height = rows * (height + gap) - gap;
   const context = canvas.getContext('2d');
-  context.fillStyle = `rgb(${MIDDLE_GREY} ${MIDDLE_GREY} ${MIDDLE_GREY})`;
+  context.fillStyle = `rgb(${GAP_GREY} ${GAP_GREY} ${GAP_GREY})`;
   context.fillRect(0, 0, canvas.width, canvas.height);
   images.forEach((pixels, i) => {
     const x = (i % columns) * (width + gap);
@@ -43,13 +44,14 @@ export function paintGrid(canvas, images, shape, columns, gap = GAP) {
   canvas.classList.add('painted');
 }
 
-/** A canvas as a PNG file, its pixels repeated so that small images can be seen. */
+/** A canvas as a PNG file, enlarged by repeating pixels. */
 export function toPng(canvas, name) {
   const {width, height} = canvas;
-  const factor = Math.min(MOST_ENLARGED, Math.max(1, Math.round(SIDE / Math.min(width, height))));
+  const shorter = Math.min(width, height);
+  const scale = Math.min(MAX_SCALE, Math.max(1, Math.round(SAVED_SIDE / shorter)));
   const large = document.createElement('canvas');
-  large.width = width * factor;
-  large.height = height * factor;
+  large.width = width * scale;
+  large.height = height * scale;
   const context = large.getContext('2d');
   context.imageSmoothingEnabled = false;
   context.drawImage(canvas, 0, 0, large.width, large.height);

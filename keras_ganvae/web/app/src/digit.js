@@ -1,20 +1,20 @@
-// From ink on a pad to what the model was trained on: as MNIST's digits were made, the drawing
-// is scaled to 20 of 28 pixels, anti-aliased, and its centre of mass put in the middle.
+// From ink on a pad to an image like the training images. As in MNIST, the drawing is scaled to
+// 20 of 28 pixels, anti-aliased, and centred by its centre of mass.
 
-const SHARE = 20 / 28;
-const SMALLEST = 0.3; // of the pad: a dot stays a small mark
+const DIGIT_SIZE = 20 / 28; // of the image's side
+const MIN_EXTENT = 0.3; // of the pad's side, so that a dot stays small
 
 /**
  * @param ink values from 0 to 1, row by row
- * @param side of the square pad, in pixels
+ * @param side the square pad's side in pixels
  * @param shape [height, width, channels] of the model's images
  * @returns Float32Array of that shape, or null if the pad is empty
  */
 export function fromInk(ink, side, [height, width, channels]) {
-  const extent = measure(ink, side);
+  const extent = extentOf(ink, side);
   if (!extent) return null;
-  const wanted = SHARE * Math.min(height, width);
-  const step = Math.max(extent.size, SMALLEST * side) / wanted; // pad pixels to a pixel
+  const target = DIGIT_SIZE * Math.min(height, width);
+  const step = Math.max(extent.size, MIN_EXTENT * side) / target; // pad pixels per image pixel
   const area = integral(ink, side);
   const pixels = new Float32Array(height * width * channels);
   for (let y = 0; y < height; y++) {
@@ -33,8 +33,8 @@ export function fromInk(ink, side, [height, width, channels]) {
   return pixels;
 }
 
-/** Centre of mass and the longer side of the box around the ink; null without ink. */
-function measure(ink, side) {
+/** Centre of mass and longer side of the ink's bounding box; null without ink. */
+function extentOf(ink, side) {
   let [mass, x, y] = [0, 0, 0];
   let [left, right, top, bottom] = [side, -1, side, -1];
   for (let i = 0; i < ink.length; i++) {
@@ -53,7 +53,7 @@ function measure(ink, side) {
   return {x: x / mass, y: y / mass, size: Math.max(right - left, bottom - top) + 1};
 }
 
-/** `area(x, y)`: the ink left of x and above y, at fractions of pixels, too. */
+/** `area(x, y)`: the ink left of x and above y, which may be fractions of pixels. */
 function integral(ink, side) {
   const n = side + 1;
   const sums = new Float64Array(n * n);

@@ -1,11 +1,11 @@
 export const element = (id) => document.getElementById(id);
 
-/** Let the page take input and draw before going on. */
+/** Let the page handle input and draw before the next step. */
 export const pause = () => new Promise((resolve) => setTimeout(resolve));
 
-/** A new element with a text. */
+/** A new element with text. */
 export function textElement(tag, text) {
-  const made = document.createElement(tag);
-  made.textContent = text;
-  return made;
+  const created = document.createElement(tag);
+  created.textContent = text;
+  return created;
 }

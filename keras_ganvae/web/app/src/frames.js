@@ -1,60 +1,60 @@
-// Work once a frame, however often it is asked for, how many frames that makes, and how long
-// a piece of work takes.
+// Rendering at most once a frame, the frame rate, and timing.
 
-const PAUSE = 400; // milliseconds without a frame after which counting begins anew
-const WINDOW = 1000;
+const MAX_GAP = 400; // milliseconds between frames; a longer gap restarts the count
+const WINDOW = 1000; // milliseconds
+const MIN_SPAN = 200; // milliseconds; less is too short for a rate
 
-/** `request()`: run `render` in the next frame; while one runs, once more after it. */
+/** `request()` runs `render` in the next frame; during a run, once more after it. */
 export function createLoop(render, onError) {
-  let [wanted, running] = [false, false];
+  let [requested, running] = [false, false];
   async function frame(time) {
-    wanted = false;
+    requested = false;
     try {
       await render(time);
     } catch (error) {
       onError(error);
     }
     running = false;
-    if (wanted) start();
+    if (requested) start();
   }
   function start() {
     running = true;
     requestAnimationFrame(frame);
   }
   return function request() {
-    wanted = true;
+    requested = true;
     if (!running) start();
   };
 }
 
-/** Frames a second while frames follow each other; null while that can't be said. */
-export class Meter {
+/** Frames per second over the last second; null after a gap. */
+export class FrameRate {
   #times = [];
 
   add(now) {
-    if (now - this.#times.at(-1) > PAUSE) this.#times = [];
+    if (now - this.#times.at(-1) > MAX_GAP) this.#times = [];
     this.#times.push(now);
     while (now - this.#times[0] > WINDOW) this.#times.shift();
   }
 
-  get rate() {
-    const spent = this.#times.at(-1) - this.#times[0];
-    return spent >= 200 ? ((this.#times.length - 1) * 1000) / spent : null;
+  get value() {
+    const span = this.#times.at(-1) - this.#times[0];
+    return span >= MIN_SPAN ? ((this.#times.length - 1) * 1000) / span : null;
   }
 }
 
-const BATCH = 6; // one alone is too short for a clock that some browsers keep coarse on purpose
-const BATCHES = 6;
-const MOST_SPENT = 300; // milliseconds, on a slow phone
+const RUNS = 6; // timed together, because some browsers coarsen their clock on purpose
+const REPEATS = 6;
+const TIME_LIMIT = 300; // milliseconds, for slow phones
 
-/** Milliseconds that `work()` takes: the median of a few means, the first of which warms up. */
-export async function typicalTime(work, now = () => performance.now()) {
+/** Milliseconds that `work()` takes: the median of a few means, without the first, a warm-up. */
+export async function medianTime(work, now = () => performance.now()) {
   const began = now();
   const means = [];
-  while (means.length < 2 || (means.length < BATCHES && now() - began < MOST_SPENT)) {
+  while (means.length < 2 || (means.length < REPEATS && now() - began < TIME_LIMIT)) {
     const before = now();
-    for (let i = 0; i < BATCH; i++) await work();
-    means.push((now() - before) / BATCH);
+    for (let i = 0; i < RUNS; i++) await work();
+    means.push((now() - before) / RUNS);
   }
   const warm = means.slice(1).sort((a, b) => a - b);
   return warm[Math.floor(warm.length / 2)];

@@ -1,36 +1,37 @@
-// Ways through a latent space, as keras_ganvae/plots/latent_space.py takes them.
+// Paths through a latent space, as keras_ganvae/plots/latent_space.py takes them.
 
-export const DRAWS = 5000; // that percentiles are taken of
-const MOST_DECODES = 1024; // for a ranking, so that a slow phone is done in seconds
-const FLAT = 1e-3; // sine of an angle too small for a circle to have a plane
+export const PRIOR_DRAWS = 5000; // for percentiles
+const MAX_DECODES = 1024; // per ranking: a few seconds on a slow phone
+const MIN_SINE = 1e-3; // of the angle between two vectors that span a plane
 
-/** A point between two latents; `share` from 0 to 1. */
-export function between(start, end, share, straight) {
-  const [a, b] = straight ? [1 - share, share] : circleWeights(start, end, share);
+/** A point between two latent vectors, linear or on a great circle; t from 0 to 1. */
+export function interpolate(start, end, t, linear) {
+  const [a, b] = linear ? [1 - t, t] : sphericalWeights(start, end, t);
   return start.map((value, j) => a * value + b * end[j]);
 }
 
-function circleWeights(start, end, share) {
+/** Slerp (Shoemake 1985); linear for parallel vectors. */
+function sphericalWeights(start, end, t) {
   const cosine = dot(start, end) / Math.sqrt(dot(start, start) * dot(end, end));
   const angle = Math.acos(Math.min(1, Math.max(-1, cosine)));
-  if (!(Math.sin(angle) >= FLAT)) return [1 - share, share];
-  return [Math.sin((1 - share) * angle), Math.sin(share * angle)].map((w) => w / Math.sin(angle));
+  if (!(Math.sin(angle) >= MIN_SINE)) return [1 - t, t];
+  return [Math.sin((1 - t) * angle), Math.sin(t * angle)].map((w) => w / Math.sin(angle));
 }
 
 function dot(a, b) {
   return a.reduce((sum, value, j) => sum + value * b[j], 0);
 }
 
-/** z with another value in dimension j. */
-export function moved(z, j, value) {
+/** A copy of z with another value in dimension j. */
+export function withValue(z, j, value) {
   const copy = z.slice();
   copy[j] = value;
   return copy;
 }
 
 /**
- * What the prior gives each dimension.
- * @param draws many z
+ * Mean and percentiles of each latent dimension.
+ * @param draws many z of the prior
  * @returns {{mean: Float32Array, percentile: (j, percent) => number}}
  */
 export function statistics(draws) {
@@ -51,22 +52,22 @@ export function statistics(draws) {
 }
 
 /**
- * Latent dimensions, the one that changes the picture most first: by the mean squared
- * difference between its 5th and 95th percentile, over a few draws for the others.
+ * Latent dimensions, most active first: ranked by the mean squared difference between the images
+ * at the 5th and the 95th percentile, averaged over a few draws of the other dimensions.
  * @param decode async, z -> pixels
- * @param pause async, called between steps so that the page stays alive
+ * @param pause async, called between dimensions so that the page stays responsive
  */
-export async function mostActive(decode, draws, {percentile}, pause) {
+export async function rankDimensions(decode, draws, {percentile}, pause) {
   const size = draws[0].length;
-  const bases = draws.slice(0, Math.min(16, Math.max(2, Math.floor(MOST_DECODES / (2 * size)))));
-  const change = new Float64Array(size);
+  const bases = draws.slice(0, Math.min(16, Math.max(2, Math.floor(MAX_DECODES / (2 * size)))));
+  const activity = new Float64Array(size);
   for (let j = 0; j < size; j++) {
     for (const base of bases) {
-      const low = await decode(moved(base, j, percentile(j, 5)));
-      const high = await decode(moved(base, j, percentile(j, 95)));
-      for (let i = 0; i < low.length; i++) change[j] += (high[i] - low[i]) ** 2;
+      const low = await decode(withValue(base, j, percentile(j, 5)));
+      const high = await decode(withValue(base, j, percentile(j, 95)));
+      for (let i = 0; i < low.length; i++) activity[j] += (high[i] - low[i]) ** 2;
     }
     await pause();
   }
-  return [...change.keys()].sort((a, b) => change[b] - change[a]);
+  return [...activity.keys()].sort((a, b) => activity[b] - activity[a]);
 }

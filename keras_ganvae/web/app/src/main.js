@@ -1,11 +1,11 @@
-// Puts the page together: which bundle, which view, one state, one loop.
+// The page: one state, one render loop, the current bundle and view.
 import * as cards from './card.js';
 import {toPng} from './canvas.js';
 import {element} from './dom.js';
-import {createLoop, Meter} from './frames.js';
+import {createLoop, FrameRate} from './frames.js';
 import {start, webGpu} from './runtime.js';
-import {fetchJson, openBundle} from './session.js';
-import {save, share, sharesFiles} from './share.js';
+import {fetchJson, openBundle} from './bundle.js';
+import {canShareImages, save, share} from './share.js';
 import {DEFAULTS, format, parse, VIEWS} from './state.js';
 import {registerWorker} from './worker.js';
 import {createAbout} from './views/about.js';
@@ -15,29 +15,32 @@ import {createSamples} from './views/samples.js';
 import {createSliders} from './views/sliders.js';
 import {createWalk} from './views/walk.js';
 
-const ADDRESS_DELAY = 300; // milliseconds; browsers refuse more than 100 changes in 30 seconds
+// Milliseconds
+const URL_DELAY = 300; // browsers allow 100 changes in 30 seconds
 const RATE_DELAY = 500;
-const WARM = 1500; // milliseconds until the runtime is at its usual speed
-const TOLD = 4000; // milliseconds that a message stays
-const SHARES = sharesFiles();
-const CHECK = '#check'; // an address that begins with the check
+const WARM_UP = 1500; // until WebAssembly runs at full speed
+const MESSAGE_TIME = 4000;
+
+const CAN_SHARE = canShareImages();
+const CHECK = '#check'; // the URL's fragment that runs the check at once
 
 let bundles = [];
 let views = {};
-let job = null; // what the loop does before it draws: nothing else may use a model meanwhile
-let shown = '';
-let addressTimer;
-const meter = new Meter();
+let job = null; // runs before the next frame, while nothing else uses a model
+let currentView = '';
+let urlTimer;
+const frameRate = new FrameRate();
 
 const app = {
   state: {...DEFAULTS},
   bundle: null,
-  generation: 0, // of what draws
-  /** Change the state; the view follows in the next frame. */
+  decoder: '', // its name, variant and accelerator
+  generation: 0, // how many times a decoder was loaded
+  /** Change the state and render it in the next frame. */
   set(patch) {
     Object.assign(app.state, patch);
-    clearTimeout(addressTimer);
-    addressTimer = setTimeout(writeAddress, ADDRESS_DELAY);
+    clearTimeout(urlTimer);
+    urlTimer = setTimeout(writeUrl, URL_DELAY);
     refresh();
   },
   status(text) {
@@ -49,7 +52,7 @@ const app = {
   },
 };
 
-const refresh = createLoop(render, (error) => problem('Something went wrong', error.message));
+const refresh = createLoop(render, (error) => fail('Something went wrong', error.message));
 
 async function render(time) {
   if (job) {
@@ -59,54 +62,55 @@ async function render(time) {
   }
   if (!app.bundle) return;
   const {view} = app.state;
-  if (view !== shown) showView(view);
+  if (view !== currentView) showView(view);
   await views[view].render(time);
   const empty = views[view].empty?.() ?? false; // nothing to save
   element('save').hidden = empty;
-  element('share').hidden = empty || !SHARES;
+  element('share').hidden = empty || !CAN_SHARE;
   document.body.dataset.view = view;
-  if (views[view].live) meter.add(performance.now());
+  document.body.dataset.loaded = app.decoder;
+  if (views[view].live) frameRate.add(performance.now());
 }
 
 function showView(view) {
-  views[shown]?.leave?.();
-  // What had the focus is about to vanish.
-  const lost = shown && element(`view-${shown}`).contains(document.activeElement);
-  if (shown) window.scrollTo(0, 0);
-  shown = view;
+  views[currentView]?.leave?.();
+  // Hiding the focused element would lose the focus.
+  const hadFocus = currentView && element(`view-${currentView}`).contains(document.activeElement);
+  if (currentView) window.scrollTo(0, 0);
+  currentView = view;
   for (const name of VIEWS) {
-    const chosen = name === view;
-    element(`view-${name}`).hidden = !chosen;
-    element(`tab-${name}`).setAttribute('aria-selected', chosen);
-    element(`tab-${name}`).tabIndex = chosen ? 0 : -1;
+    const selected = name === view;
+    element(`view-${name}`).hidden = !selected;
+    element(`tab-${name}`).setAttribute('aria-selected', selected);
+    element(`tab-${name}`).tabIndex = selected ? 0 : -1;
   }
   element('actions').hidden = false;
-  if (lost) element(`view-${view}`).focus();
+  if (hadFocus) element(`view-${view}`).focus();
 }
 
-function writeAddress() {
+function writeUrl() {
   const fragment = format(app.state);
-  const address = location.pathname + location.search + (fragment ? `#${fragment}` : '');
-  history.replaceState(null, '', address);
+  const url = location.pathname + location.search + (fragment ? `#${fragment}` : '');
+  history.replaceState(null, '', url);
 }
 
-/** The page's own way to fail: a heading, a sentence, and a way on. */
-function problem(title, text) {
+/** Replace the views by an error message. */
+function fail(title, text) {
   const box = element('problem');
   box.querySelector('h2').textContent = title;
   box.querySelector('p').textContent = text;
   box.hidden = false;
   for (const name of VIEWS) element(`view-${name}`).hidden = true;
   element('actions').hidden = true;
-  shown = '';
-  app.bundle?.close().catch(() => {}); // it may be what failed
+  currentView = '';
+  app.bundle?.close().catch(() => {}); // it may have failed itself
   app.bundle = null;
   app.status('');
 }
 
 // Models
 
-/** Open what the state names, before the next frame; resolves once it is open. */
+/** Open the state's model before the next frame; resolves when it is ready. */
 function load() {
   return new Promise((resolve) => {
     job = async () => {
@@ -115,7 +119,7 @@ function load() {
         await open();
         resolve();
       } catch (error) {
-        problem(`${app.state.model || 'The model'} can't be used`, sentence(error));
+        fail(`${app.state.model || 'The model'} can't be used`, sentence(error));
       }
     };
     refresh();
@@ -126,7 +130,7 @@ async function open() {
   const {state} = app;
   const entry = bundles.find(({name}) => name === state.model) ?? bundles[0];
   const missing =
-    state.model && entry.name !== state.model ? `There is no model ${state.model} here. ` : '';
+    state.model && entry.name !== state.model ? `This site has no model ${state.model}. ` : '';
   state.model = entry.name;
   element('model').value = entry.name;
   app.status(`Loading ${entry.name}…`);
@@ -136,48 +140,48 @@ async function open() {
     await bundle?.close();
     bundle = await openBundle(entry);
   }
-  listVariants(bundle.card, cards.chosenFile(bundle.card, state.variant));
-  const {file, accelerator, warning} = await bundle.use(state.variant, state.accelerator);
+  listVariants(bundle.card, cards.decoderOf(bundle.card, state.variant));
+  const {file, accelerator, warning} = await bundle.loadDecoder(state.variant, state.accelerator);
   state.accelerator = accelerator;
-  if (state.variant) state.variant = file.variant; // the link may name one that is not here
+  if (state.variant) state.variant = file.variant; // a link may name a missing variant
   element('accelerator').value = accelerator;
   element('fact-size').textContent = cards.size(file.bytes);
   element('fact-accelerator').textContent = accelerator === 'webgpu' ? 'GPU' : 'CPU';
-  await showTime(bundle);
+  await showLatency(bundle);
   element('facts').hidden = false;
   app.bundle = bundle;
   const generation = ++app.generation;
-  setTimeout(() => timeAgain(generation), WARM);
+  setTimeout(() => measureLatencyAgain(generation), WARM_UP);
   document.title = `${bundle.card.name} – keras-ganvae`;
   app.notice(missing + warning);
   app.status('');
-  document.body.dataset.loaded = `${entry.name} ${file.variant} ${accelerator}`;
+  app.decoder = `${entry.name} ${file.variant} ${accelerator}`;
 }
 
-async function showTime(bundle) {
-  element('fact-time').textContent = `${(await bundle.time()).toFixed(2)} ms an image`;
+async function showLatency(bundle) {
+  element('fact-latency').textContent = `${(await bundle.latency()).toFixed(2)} ms/image`;
 }
 
-/** A browser compiles WebAssembly better while it runs: the first time is many times too long. */
-function timeAgain(generation) {
+/** Browsers optimize WebAssembly while it runs, so the first measurement is far too high. */
+function measureLatencyAgain(generation) {
   const current = () => app.bundle && app.generation === generation;
   if (!current()) return;
-  const before = job; // what is asked for already comes first
+  const before = job; // a waiting job runs first
   job = async () => {
     await before?.();
-    if (current()) await showTime(app.bundle);
+    if (current()) await showLatency(app.bundle);
   };
   refresh();
 }
 
-function listVariants(card, chosen) {
+function listVariants(card, decoder) {
   element('variant').replaceChildren(
-    ...cards.variants(card).map(({name, variant}) => {
+    ...cards.decoders(card).map(({name, variant}) => {
       const mark = name === card.recommended?.file ? ' ★' : '';
       return new Option(cards.label(variant) + mark, variant);
     }),
   );
-  element('variant').value = chosen.variant;
+  element('variant').value = decoder.variant;
 }
 
 function listBundles() {
@@ -186,10 +190,10 @@ function listBundles() {
   for (const id of ['choices', 'tabs']) element(id).hidden = false;
 }
 
-// What the page reacts to
+// Events
 
 function listen() {
-  // Another model has other dimensions: edits of one mean nothing to the other.
+  // Edits of one model's latent dimensions mean nothing to another model.
   element('model').onchange = ({target}) => {
     app.set({model: target.value, variant: '', edits: {}, code: null});
     load();
@@ -204,8 +208,10 @@ function listen() {
   };
   for (const name of VIEWS) element(`tab-${name}`).onclick = () => app.set({view: name});
   element('tabs').onkeydown = (event) => {
-    const at = VIEWS.indexOf(app.state.view);
-    const next = {ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: VIEWS.length - 1}[event.key];
+    const current = VIEWS.indexOf(app.state.view);
+    const next = {ArrowRight: current + 1, ArrowLeft: current - 1, Home: 0, End: VIEWS.length - 1}[
+      event.key
+    ];
     if (next === undefined) return;
     event.preventDefault();
     const view = VIEWS.at(next % VIEWS.length);
@@ -213,40 +219,40 @@ function listen() {
     element(`tab-${view}`).focus();
   };
   element('notice-close').onclick = () => app.notice('');
-  element('save').onclick = () => withPicture((file) => save(file));
-  element('share').onclick = () => withPicture((file) => share(file, document.title));
+  element('save').onclick = () => withImage((file) => save(file));
+  element('share').onclick = () => withImage((file) => share(file, document.title));
   element('copy').onclick = copyLink;
-  window.addEventListener('hashchange', follow);
+  window.addEventListener('hashchange', followUrl);
   setInterval(showRate, RATE_DELAY);
 }
 
-async function withPicture(use) {
+async function withImage(use) {
   try {
-    const {canvas, name} = views[app.state.view].picture();
+    const {canvas, name} = views[app.state.view].image();
     await use(await toPng(canvas, `${app.bundle.name}-${name}`));
   } catch (error) {
-    app.notice(`The picture could not be saved: ${error.message}`);
+    app.notice(`The image could not be saved: ${error.message}`);
   }
 }
 
 async function copyLink() {
-  writeAddress();
+  writeUrl();
   try {
     await navigator.clipboard.writeText(location.href);
-    app.status('The link is copied.');
-    setTimeout(() => app.status(''), TOLD);
+    app.status('Link copied.');
+    setTimeout(() => app.status(''), MESSAGE_TIME);
   } catch {
-    app.notice('This browser does not let the page copy: take the link from its address bar.');
+    app.notice("This page can't copy: take the link from the address bar.");
   }
 }
 
 function showRate() {
-  const {rate} = meter;
+  const rate = frameRate.value;
   if (rate) element('fact-rate').textContent = `${Math.round(rate)} frames/s`;
 }
 
-/** The address changed under us: a link within the page's history. */
-function follow() {
+/** Apply a URL that changed while the page was open. */
+function followUrl() {
   const before = app.state;
   const checks = location.hash === CHECK;
   app.state = checks ? {...before, view: 'about'} : parse(location.hash);
@@ -267,11 +273,11 @@ async function main() {
   }
   element('problem-retry').onclick = () => location.reload();
   if (typeof WebAssembly !== 'object') {
-    throw new Error('this browser has no WebAssembly, or it is turned off (as in Lockdown Mode)');
+    throw new Error('this browser has no WebAssembly, or has it disabled (as in Lockdown Mode)');
   }
   ({bundles} = await fetchJson('bundles/index.json'));
-  if (!bundles?.length) throw new Error('this site holds no model');
-  app.status('Loading the runtime, 9 MB the first time…');
+  if (!bundles?.length) throw new Error('this site has no models');
+  app.status('Loading the runtime: 9 MB, the first time only…');
   await start();
   listBundles();
   views = {
@@ -288,4 +294,4 @@ async function main() {
   if (checks) views.about.run();
 }
 
-main().catch((error) => problem('This app can not start', sentence(error)));
+main().catch((error) => fail("This app can't start", sentence(error)));

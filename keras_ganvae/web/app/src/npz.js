@@ -1,4 +1,4 @@
-// Reads NumPy's .npz, a zip of .npy arrays: float32 and int32 in C order, stored or deflated.
+// Reads NumPy's .npz, a zip of .npy arrays: float32 and int32, C order, stored or deflated.
 
 const END = 0x06054b50;
 const ENTRY = 0x02014b50;
@@ -17,7 +17,7 @@ export async function readNpz(buffer) {
   return arrays;
 }
 
-/** The files of a zip, still compressed. Sizes are read from its directory, at the end. */
+/** The files of a zip, still compressed. Sizes come from the central directory at the end. */
 function entries(buffer) {
   const view = new DataView(buffer);
   let end = buffer.byteLength - 22;
@@ -44,7 +44,7 @@ function entries(buffer) {
 
 async function inflate(method, bytes) {
   if (method === 0) return bytes.slice();
-  if (method !== 8) throw new Error(`zip compression ${method} is not known`);
+  if (method !== 8) throw new Error(`zip compression method ${method} is not supported`);
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream('deflate-raw'));
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }
@@ -52,14 +52,15 @@ async function inflate(method, bytes) {
 /** @param bytes a Uint8Array whose buffer begins with it */
 function readNpy(bytes, name) {
   const view = new DataView(bytes.buffer);
-  if (view.getUint32(0) !== 0x934e554d || bytes[4] !== 0x50) throw new Error(`${name} is no array`);
+  if (view.getUint32(0) !== 0x934e554d || bytes[4] !== 0x50)
+    throw new Error(`${name} is not a NumPy array`);
   const [length, start] =
     bytes[6] === 1 ? [view.getUint16(8, true), 10] : [view.getUint32(8, true), 12];
   const header = new TextDecoder().decode(bytes.subarray(start, start + length));
   const dtype = /'descr': *'([^']*)'/.exec(header)?.[1];
   const shape = /'shape': *\(([^)]*)\)/.exec(header)?.[1];
   if (!(dtype in TYPES) || shape === undefined || !/'fortran_order': *False/.test(header)) {
-    throw new Error(`${name} is an array of an unknown kind`);
+    throw new Error(`${name} is neither float32 nor int32 in C order`);
   }
   return {
     shape: shape

@@ -1,18 +1,18 @@
-// LiteRT.js behind three calls: start it, load a model, run a signature.
+// LiteRT.js: start it, compile a model, run a signature.
 import {Environment, loadAndCompile, loadLiteRt, Tensor} from '@litertjs/core';
 
-/** Lines that the runtime wrote, for the About view. */
+/** What the runtime logged, for the About view. */
 export const log = [];
-const MOST_LINES = 200;
+const MAX_LINES = 200;
 
 function note(...parts) {
-  if (log.length < MOST_LINES) log.push(parts.join(' '));
+  if (log.length < MAX_LINES) log.push(parts.join(' '));
 }
 
 let started;
-let gpu; // the environment with a WebGPU device
+let gpu; // the environment of the WebGPU device
 
-/** Load the runtime once. Rejects with an Error that says why it can't be. */
+/** Load the runtime once. Rejects with an Error that says why it can't be loaded. */
 export function start() {
   started ??= load().catch((error) => {
     started = undefined;
@@ -22,11 +22,10 @@ export function start() {
 }
 
 async function load() {
-  // Its C++ logs go to the console as errors unless this object takes them.
+  // Without this object, its C++ logs go to the console as errors.
   self.Module = {print: note, printErr: note};
   const {warn} = console;
-  // LiteRT.js asks for a graphics device as it starts and warns if there is none. Ours is asked
-  // for when somebody wants it: `device`.
+  // LiteRT.js requests a GPU when it starts and warns if there is none. We request one on demand.
   Object.defineProperty(navigator, 'gpu', {value: undefined, configurable: true});
   console.warn = note;
   try {
@@ -65,17 +64,17 @@ export async function compile(bytes, accelerator) {
   const compiled = await loadAndCompile(bytes, {
     accelerator,
     environment,
-    gpuOptions: {precision: 'fp32'}, // these models are small: the same picture matters more
+    gpuOptions: {precision: 'fp32'}, // float16 would be faster, but these models are small
   });
-  // It falls back to the CPU by itself, and only warns.
+  // LiteRT.js falls back to the CPU with only a warning.
   if (compiled.options?.accelerator !== 'webgpu' || !compiled.isFullyAccelerated) {
     compiled.delete();
-    throw new Error('it can not run all of this model');
+    throw new Error("it can't run the whole model");
   }
   return new Model(compiled, environment);
 }
 
-/** A compiled file. Runs one at a time; its memory is freed by `close`. */
+/** A compiled file. Runs are sequential; `close` frees its memory. */
 class Model {
   #compiled;
   #environment;
@@ -84,21 +83,6 @@ class Model {
   constructor(compiled, environment) {
     this.#compiled = compiled;
     this.#environment = environment;
-  }
-
-  /** signature -> {inputs, outputs}, each name -> shape */
-  get signatures() {
-    const shapes = (details) =>
-      Object.fromEntries(details.map(({name, shape}) => [name, Array.from(shape)]));
-    return Object.fromEntries(
-      Object.entries(this.#compiled.signatures).map(([key, signature]) => [
-        key,
-        {
-          inputs: shapes(signature.getInputDetails()),
-          outputs: shapes(signature.getOutputDetails()),
-        },
-      ]),
-    );
   }
 
   /**
@@ -112,7 +96,7 @@ class Model {
   }
 
   async #run(signature, inputs) {
-    if (!this.#compiled) throw new Error('this model was closed');
+    if (!this.#compiled) throw new Error('this model is closed');
     const tensors = {};
     let outputs = {};
     try {
@@ -124,7 +108,7 @@ class Model {
       for (const [name, tensor] of Object.entries(outputs)) copies[name] = await tensor.data();
       return copies;
     } finally {
-      // WebAssembly's memory is not garbage collected.
+      // WebAssembly's memory is not garbage-collected.
       for (const tensor of [...Object.values(tensors), ...Object.values(outputs)]) tensor.delete();
     }
   }

@@ -1,10 +1,10 @@
-// Pictures and links out of the page.
+// Saving and sharing images.
 
 const canShare = (data) => Boolean(navigator.canShare?.(data));
 
-/** Whether this browser's share sheet takes pictures. */
-export function sharesFiles() {
-  return canShare({files: [new File([''], 'picture.png', {type: 'image/png'})]});
+/** Whether this browser can share PNG files. */
+export function canShareImages() {
+  return canShare({files: [new File([''], 'image.png', {type: 'image/png'})]});
 }
 
 export function save(file) {
@@ -16,7 +16,7 @@ export function save(file) {
   setTimeout(() => URL.revokeObjectURL(address), 60_000);
 }
 
-/** Rejects with the browser's reason, unless the person just changed their mind. */
+/** Rejects with the browser's reason, unless the user cancelled. */
 export async function share(file, title) {
   try {
     await navigator.share({files: [file], title});

@@ -1,30 +1,30 @@
-// What a link restores: model, view and every value, as the address's fragment.
+// The state that a link restores: model, view and every control, as the URL's fragment.
 
 export const VIEWS = ['samples', 'sliders', 'walk', 'map', 'draw', 'about'];
 export const COUNTS = [16, 36, 64];
-export const WALKS = 8; // pairs of draws that one seed gives
-export const MOST_SEED = 2 ** 32 - 1;
+export const WALKS = 8; // per seed
+export const MAX_SEED = 2 ** 32 - 1;
 
 export const DEFAULTS = Object.freeze({
-  model: '', // a bundle's name; the first one
-  variant: '', // the recommended one
+  model: '', // a bundle's name; '' is the first bundle
+  variant: '', // '' is the recommended file
   accelerator: 'wasm',
   view: 'samples',
   seed: 0,
   count: 36, // images in the grid
-  index: 0, // of the seed's images, that sliders begin with
-  edits: Object.freeze({}), // dimension -> value
-  code: null, // z of a drawing, instead of seed and index
+  index: 0, // the image of the seed that the sliders edit
+  edits: Object.freeze({}), // latent dimension -> value
+  code: null, // the z of a drawing; replaces seed and index
   walk: 0,
-  at: 0, // on the walk, 0 to 1
-  across: 0.5, // on the map, 0 to 1
+  at: 0, // position on the walk, 0 to 1
+  across: 0.5, // position on the map, 0 to 1
   down: 0.5,
-  rest: 'mean', // of the map's other dimensions: mean or digit
+  rest: 'mean', // the map's other dimensions: the prior's mean, or the digit of the sliders
 });
 
 const decimal = (value) => String(Number(value.toPrecision(5)));
 
-/** The fragment of a state, without `#`; what has its default value is left out. */
+/** The fragment of a state, without `#` and without default values. */
 export function format(state) {
   const parts = [];
   for (const [name, value] of Object.entries(state)) {
@@ -41,19 +41,17 @@ function write(name, value) {
       .join(',');
   }
   if (name === 'code') return value ? Array.from(value, decimal).join(',') : '';
-  return typeof value === 'number' ? decimal10(value) : encodeURIComponent(value);
+  if (typeof value !== 'number') return encodeURIComponent(value);
+  return Number.isInteger(value) ? String(value) : decimal(value); // seeds have up to ten digits
 }
 
-// Seeds have ten digits, which `decimal` would round.
-const decimal10 = (value) => (Number.isInteger(value) ? String(value) : decimal(value));
-
-/** The state of a fragment; what can't be read there has its default value. */
+/** The state of a fragment; invalid values become the default. */
 export function parse(fragment) {
   const state = {...DEFAULTS};
   for (const part of fragment.replace(/^#/, '').split('&')) {
     const [name, text = ''] = part.split(/=(.*)/s);
     if (Object.hasOwn(DEFAULTS, name)) {
-      const value = read(name, text);
+      const value = READERS[name](text);
       if (value !== undefined) state[name] = value;
     }
   }
@@ -61,20 +59,20 @@ export function parse(fragment) {
 }
 
 const oneOf = (values) => (text) => (values.includes(text) ? text : undefined);
-const whole = (most) => (text) => (/^\d{1,10}$/.test(text) && +text <= most ? +text : undefined);
-const share = (text) => (/^[\d.]+(e-\d+)?$/.test(text) && text <= 1 ? +text : undefined);
+const integer = (max) => (text) => (/^\d{1,10}$/.test(text) && +text <= max ? +text : undefined);
+const fraction = (text) => (/^[\d.]+(e-\d+)?$/.test(text) && text <= 1 ? +text : undefined);
 const READERS = {
   model: decoded,
   variant: decoded,
   accelerator: oneOf(['wasm', 'webgpu']),
   view: oneOf(VIEWS),
-  seed: whole(MOST_SEED),
+  seed: integer(MAX_SEED),
   count: (text) => (COUNTS.includes(+text) ? +text : undefined),
-  index: whole(COUNTS.at(-1) - 1),
-  walk: whole(WALKS - 1),
-  at: share,
-  across: share,
-  down: share,
+  index: integer(COUNTS.at(-1) - 1),
+  walk: integer(WALKS - 1),
+  at: fraction,
+  across: fraction,
+  down: fraction,
   rest: oneOf(['mean', 'digit']),
   code: numbers,
   edits(text) {
@@ -85,15 +83,11 @@ const READERS = {
   },
 };
 
-function read(name, text) {
-  return READERS[name](text);
-}
-
 function decoded(text) {
   try {
     return decodeURIComponent(text);
   } catch {
-    return undefined; // a lone %
+    return undefined; // a malformed escape, such as a lone %
   }
 }
 

@@ -1,14 +1,14 @@
-// The service worker: the app without a connection, and its updates.
+// Registers the service worker, which makes the app available offline, and offers updates.
 import {element} from './dom.js';
 
-/** Register it where there is one: secure pages only. */
+/** Register the service worker; insecure pages have none. */
 export async function registerWorker() {
-  const say = (text) => {
-    element('about-app').textContent = `${text} Nothing is sent anywhere. It runs on ${LITERT}.`;
+  const report = (text) => {
+    element('about-app').textContent = `${text} No data leaves this device. Runs on ${LITERT}.`;
   };
   offerInstallation();
   if (!navigator.serviceWorker) {
-    say('It needs a connection: this browser, or this insecure address, can not keep it.');
+    report("This app needs a connection: over plain http, or in this browser, it can't be stored.");
     return;
   }
   try {
@@ -21,10 +21,10 @@ export async function registerWorker() {
       });
     });
     await navigator.serviceWorker.ready;
-    say('It is kept on this device and works without a connection.');
+    report('This app is stored on this device and works offline.');
     document.body.dataset.offline = 'ready';
   } catch (error) {
-    say(`It needs a connection: it could not be kept on this device (${error.message}).`);
+    report(`This app needs a connection: it could not be stored (${error.message}).`);
   }
 }
 
@@ -32,7 +32,7 @@ function offerUpdate(registration) {
   element('update').hidden = false;
   element('update-reload').onclick = () => {
     navigator.serviceWorker.addEventListener('controllerchange', () => location.reload());
-    registration.waiting?.postMessage('take over');
+    registration.waiting?.postMessage('take over'); // understood by workers of every version
   };
 }
 

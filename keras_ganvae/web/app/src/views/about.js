@@ -1,4 +1,4 @@
-// What the model is, its files, and the check that this page computes what it should.
+// About the model, its metrics and files, and the check against golden.npz.
 import {element, textElement} from '../dom.js';
 import {check} from '../check.js';
 import * as cards from '../card.js';
@@ -6,7 +6,7 @@ import {log} from '../runtime.js';
 
 const figure = (value) => (Number.isFinite(value) ? value.toExponential(1) : '–');
 
-/** A heading of a table; an empty one is a plain cell. */
+/** A header cell; without text, a plain cell. */
 function heading(text, scope) {
   const cell = textElement(text ? 'th' : 'td', text);
   if (text) cell.scope = scope;
@@ -15,7 +15,7 @@ function heading(text, scope) {
 
 export function createAbout(app) {
   const [button, result, table] = ['check', 'check-result', 'check-table'].map(element);
-  let shownOf = null;
+  let describedBundle = null;
   let running = false;
 
   button.onclick = () => run();
@@ -30,21 +30,21 @@ export function createAbout(app) {
     result.textContent = 'Checking…';
     result.className = '';
     const {bundle} = app;
-    // Somebody may have gone on to another model meanwhile.
-    const still = () => app.bundle === bundle;
+    // The user may have chosen another model meanwhile.
+    const isCurrent = () => app.bundle === bundle;
     try {
-      const found = await check(bundle, bundle.used.accelerator, (row) => {
-        if (still()) rows.append(tableRow(row));
+      const found = await check(bundle, bundle.accelerator, (row) => {
+        if (isCurrent()) rows.append(tableRow(row));
       });
-      if (!still()) return;
+      if (!isCurrent()) return;
       const failed = found.filter(({passed}) => passed === false).length;
       result.textContent = failed
         ? `${failed} of ${found.length} comparisons failed.`
         : `All ${found.length} comparisons passed.`;
       result.className = failed ? 'failed' : 'passed';
     } catch (error) {
-      if (!still()) return;
-      result.textContent = `The check could not be made: ${error.message}`;
+      if (!isCurrent()) return;
+      result.textContent = `The check could not run: ${error.message}`;
       result.className = 'failed';
     } finally {
       button.disabled = false;
@@ -55,9 +55,9 @@ export function createAbout(app) {
   function tableRow({file, signature, output, measured, passed, error}) {
     const row = document.createElement('tr');
     const verdict = {true: 'passed', false: 'failed', null: 'skipped'}[passed];
-    const last = error ? `${verdict}: ${error}` : verdict;
-    const what = output ? `${signature}: ${output}` : signature;
-    const cells = [last, what, figure(measured?.max_error), figure(measured?.mean_error)];
+    const explained = error ? `${verdict}: ${error}` : verdict;
+    const tensor = output ? `${signature}: ${output}` : signature;
+    const cells = [explained, tensor, figure(measured?.max_error), figure(measured?.mean_error)];
     row.append(heading(file, 'row'), ...cells.map((text) => textElement('td', text)));
     row.className = verdict;
     return row;
@@ -71,9 +71,9 @@ export function createAbout(app) {
       ? 'a variational autoencoder'
       : 'a generative adversarial network';
     const facts = {
-      Network: `${architecture?.arch}, ${kind}`,
+      Architecture: `${architecture?.arch}, ${kind}`,
       Parameters: architecture?.parameters?.toLocaleString('en'),
-      'Latent space': `${prior.size} dimensions, drawn from ${prior.name}`,
+      'Latent space': `${prior.size} dimensions; prior: ${prior.name}`,
       Images: image.shape.join(' × '),
       'Trained on': dataset?.name,
       'Training images': dataset?.images?.toLocaleString('en'),
@@ -85,7 +85,7 @@ export function createAbout(app) {
         .filter(([, text]) => text)
         .flatMap(([name, text]) => [textElement('dt', name), textElement('dd', text)]),
     );
-    describeMeasured(cards.measured(card));
+    showMetrics(cards.metricsTable(card));
     element('about-files').replaceChildren(
       ...Object.entries(card.files)
         .filter(([name]) => !name.includes('/'))
@@ -99,10 +99,10 @@ export function createAbout(app) {
     );
   }
 
-  function describeMeasured({head, rows, notes}) {
-    element('measured').hidden = !rows.length && !notes.length;
-    element('measured-scroll').hidden = !rows.length;
-    const table = element('measured-table');
+  function showMetrics({head, rows, notes}) {
+    element('metrics').hidden = !rows.length && !notes.length;
+    element('metrics-scroll').hidden = !rows.length;
+    const table = element('metrics-table');
     table.tHead.rows[0].replaceChildren(...head.map((text) => heading(text, 'col')));
     table.tBodies[0].replaceChildren(
       ...rows.map(([name, ...figures]) => {
@@ -111,15 +111,15 @@ export function createAbout(app) {
         return row;
       }),
     );
-    element('measured-notes').replaceChildren(...notes.map((text) => textElement('p', text)));
+    element('metrics-notes').replaceChildren(...notes.map((text) => textElement('p', text)));
   }
 
   return {
     run,
     async render() {
-      if (shownOf !== app.bundle) {
+      if (describedBundle !== app.bundle) {
         describe(app.bundle);
-        shownOf = app.bundle;
+        describedBundle = app.bundle;
         element('check-scroll').hidden = true;
         result.textContent = '';
       }

@@ -1,4 +1,4 @@
-// A pad to draw on, and what a VAE makes of the drawing.
+// A pad to draw on, and a VAE's reconstruction of the drawing.
 import {drawOne} from '../prior.js';
 import {paint} from '../canvas.js';
 import {fromInk} from '../digit.js';
@@ -6,18 +6,18 @@ import {element} from '../dom.js';
 import {isVariational} from '../card.js';
 import {COUNTS} from '../state.js';
 
-const SIDE = 280; // pixels of the pad
+const SIDE = 280; // of the pad, in pixels
 
 export function createDraw(app) {
   const [pad, brush, edit] = ['pad', 'pad-brush', 'draw-edit'].map(element);
-  const [seen, made] = ['draw-seen', 'draw-made'].map(element);
+  const [inputCanvas, reconstruction] = ['draw-input', 'draw-reconstruction'].map(element);
   const context = pad.getContext('2d', {willReadFrequently: true});
   let strokes = []; // {width, points}
-  let sample = null; // index among the seed's, instead of a drawing
-  let next = 0; // sample
-  let input = null; // what the model sees
+  let sample = null; // index of the seed's image that replaces the drawing
+  let nextSample = 0;
+  let input = null; // pixels
 
-  function place({clientX, clientY}) {
+  function padPoint({clientX, clientY}) {
     const box = pad.getBoundingClientRect();
     return [((clientX - box.left) / box.width) * SIDE, ((clientY - box.top) / box.height) * SIDE];
   }
@@ -25,14 +25,14 @@ export function createDraw(app) {
     if (event.button || !event.isPrimary) return;
     pad.setPointerCapture(event.pointerId);
     sample = null;
-    strokes.push({width: Number(brush.value), points: [place(event)]});
+    strokes.push({width: Number(brush.value), points: [padPoint(event)]});
     app.set({});
   };
   pad.onpointermove = (event) => {
     if (!pad.hasPointerCapture(event.pointerId)) return;
-    // All points since the last frame, so that quick curves stay round.
+    // Browsers merge moves within a frame; all of them keep quick curves smooth.
     const events = event.getCoalescedEvents?.() ?? [];
-    strokes.at(-1).points.push(...(events.length ? events : [event]).map(place));
+    strokes.at(-1).points.push(...(events.length ? events : [event]).map(padPoint));
     app.set({});
   };
   element('pad-undo').onclick = () => {
@@ -45,8 +45,8 @@ export function createDraw(app) {
     app.set({});
   };
   element('pad-sample').onclick = () => {
-    [strokes, sample] = [[], next];
-    next = (next + 1) % COUNTS.at(-1);
+    [strokes, sample] = [[], nextSample];
+    nextSample = (nextSample + 1) % COUNTS.at(-1);
     app.set({});
   };
   edit.onclick = async () => {
@@ -57,7 +57,8 @@ export function createDraw(app) {
     }
   };
 
-  function ink() {
+  /** Draw the strokes; returns the pad's values from 0 to 1, row by row. */
+  function drawInk() {
     context.fillStyle = '#000';
     context.fillRect(0, 0, SIDE, SIDE);
     [context.fillStyle, context.strokeStyle] = ['#fff', '#fff'];
@@ -65,7 +66,7 @@ export function createDraw(app) {
     for (const {width, points} of strokes) {
       context.lineWidth = width;
       context.beginPath();
-      context.arc(...points[0], width / 2, 0, 2 * Math.PI); // a line of one point is not drawn
+      context.arc(...points[0], width / 2, 0, 2 * Math.PI); // a single point has no line
       context.fill();
       context.beginPath();
       context.moveTo(...points[0]);
@@ -78,8 +79,8 @@ export function createDraw(app) {
     return values;
   }
 
-  /** The pixels of the sample, which the pad shows. */
-  async function fromSample({bundle, state}) {
+  /** Show the sample on the pad; returns its pixels. */
+  async function drawSample({bundle, state}) {
     const pixels = await bundle.decode(drawOne(bundle.prior, state.seed, sample));
     const small = document.createElement('canvas');
     paint(small, pixels, bundle.shape);
@@ -87,17 +88,17 @@ export function createDraw(app) {
     return pixels;
   }
 
-  /** Why there is nothing to draw on, or an empty text. */
+  /** Why this model can't reconstruct; '' if it can. */
   function obstacle(bundle) {
     const {card} = bundle;
     if (!isVariational(card)) {
       return (
-        `${card.name} is a GAN: it only draws. It has no encoder that could look at a drawing;` +
-        ' choose a VAE for that.'
+        `${card.name} is a GAN: it has no encoder, so it can't reconstruct a drawing.` +
+        ' Choose a VAE.'
       );
     }
-    const has = ['encode', 'reconstruct'].every((signature) => bundle.can(signature));
-    return has ? '' : `${card.name} comes without its encoder (sampler.tflite).`;
+    const complete = ['encode', 'reconstruct'].every((signature) => bundle.has(signature));
+    return complete ? '' : `${card.name} was exported without its encoder (sampler.tflite).`;
   }
 
   return {
@@ -112,14 +113,14 @@ export function createDraw(app) {
         input = null;
         return;
       }
-      const drawn = fromInk(ink(), SIDE, bundle.shape);
-      input = sample === null ? drawn : await fromSample(app);
+      const drawing = fromInk(drawInk(), SIDE, bundle.shape);
+      input = sample === null ? drawing : await drawSample(app);
       edit.disabled = !input;
       const empty = new Float32Array(bundle.shape.reduce((a, b) => a * b));
-      paint(seen, input ?? empty, bundle.shape);
-      paint(made, input ? await bundle.reconstruct(input) : empty, bundle.shape);
+      paint(inputCanvas, input ?? empty, bundle.shape);
+      paint(reconstruction, input ? await bundle.reconstruct(input) : empty, bundle.shape);
     },
     empty: () => !input,
-    picture: () => ({canvas: made, name: 'reconstruction'}),
+    image: () => ({canvas: reconstruction, name: 'reconstruction'}),
   };
 }

@@ -1,31 +1,29 @@
-// The most active latent dimensions of one picture, a slider each.
+// Sliders for the latent dimensions of one image, most active first.
 import {drawOne} from '../prior.js';
 import {paint} from '../canvas.js';
 import {element, pause, textElement} from '../dom.js';
 import {COUNTS} from '../state.js';
 
-const FEW = 10; // sliders that are shown at first
-const STEPS = 200;
+const FEW = 10; // sliders before "Show all"
+const STEPS = 200; // per slider
 
-/** The z that the state describes: a drawing's or a sample's, with the sliders' edits. */
+/** The z of the state: that of a drawing or a sample, with the edits of the sliders. */
 export function currentLatent({state, bundle}) {
   const {size} = bundle.prior;
-  const drawn = state.code?.length === size;
-  const z = drawn ? state.code.slice() : drawOne(bundle.prior, state.seed, state.index);
+  const isDrawing = state.code?.length === size;
+  const z = isDrawing ? state.code.slice() : drawOne(bundle.prior, state.seed, state.index);
   for (const [j, value] of Object.entries(state.edits)) if (j < size) z[j] = value;
   return z;
 }
 
 export function createSliders(app) {
   const [canvas, list, all] = ['sliders-canvas', 'sliders', 'sliders-all'].map(element);
-  let built = null; // the bundle that the sliders are of
+  let builtBundle = null; // the bundle of the sliders
   let ranking = [];
 
   element('sliders-reset').onclick = () => app.set({edits: {}});
   element('sliders-another').onclick = () => {
-    const most = COUNTS.at(-1);
-    const index = (app.state.index + 1) % most;
-    app.set({index, seed: app.state.seed, edits: {}, code: null});
+    app.set({index: (app.state.index + 1) % COUNTS.at(-1), edits: {}, code: null});
   };
   all.onclick = () => {
     const open = all.getAttribute('aria-expanded') !== 'true';
@@ -38,7 +36,7 @@ export function createSliders(app) {
     app.set({edits: {...app.state.edits, [target.dataset.dimension]: Number(target.value)}});
   };
 
-  const shown = () =>
+  const visibleDimensions = () =>
     all.getAttribute('aria-expanded') === 'true' ? ranking : ranking.slice(0, FEW);
 
   function label() {
@@ -50,10 +48,13 @@ export function createSliders(app) {
   function build() {
     const {statistics} = app.bundle;
     list.replaceChildren(
-      ...shown().map((j) => {
+      ...visibleDimensions().map((j) => {
         const row = document.createElement('div');
         const name = document.createElement('label');
-        name.append(Object.assign(textElement('span', 'Dimension '), {className: 'heard'}), j);
+        name.append(
+          Object.assign(textElement('span', 'Dimension '), {className: 'visually-hidden'}),
+          j,
+        );
         const input = Object.assign(document.createElement('input'), {
           type: 'range',
           id: `dimension-${j}`,
@@ -75,7 +76,7 @@ export function createSliders(app) {
     for (const row of list.children) {
       const [, input, value] = row.children;
       const current = z[input.dataset.dimension];
-      // An encoder may go beyond what the prior usually draws.
+      // An encoder's mean may lie outside the prior's percentiles.
       if (current < input.min) input.min = current;
       if (current > input.max) input.max = current;
       if (document.activeElement !== input || !(input.dataset.dimension in app.state.edits)) {
@@ -89,11 +90,11 @@ export function createSliders(app) {
     live: true,
     async render() {
       const {bundle, state} = app;
-      if (built !== bundle) {
-        app.status('Finding the dimensions that change the picture most…');
+      if (builtBundle !== bundle) {
+        app.status('Ranking latent dimensions…');
         ranking = await bundle.ranking(pause);
         app.status('');
-        built = bundle;
+        builtBundle = bundle;
         all.setAttribute('aria-expanded', 'false');
         label();
         build();
@@ -102,12 +103,11 @@ export function createSliders(app) {
         ? 'Your drawing'
         : `Sample ${state.index + 1} of seed ${state.seed}`;
       element('sliders-hint').textContent =
-        `${source}. Each slider is one of its ${bundle.prior.size} numbers;` +
-        ' those that change it most come first.';
+        `${source}. One slider per latent dimension, most active first.`;
       const z = currentLatent(app);
       paint(canvas, await bundle.decode(z), bundle.shape);
       show(z);
     },
-    picture: () => ({canvas, name: 'sliders'}),
+    image: () => ({canvas, name: 'sliders'}),
   };
 }

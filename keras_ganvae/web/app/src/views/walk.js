@@ -1,19 +1,19 @@
-// A walk between two samples: those that `keras-ganvae interpolate` with this seed walks between.
+// A walk between two samples, the same as `keras-ganvae interpolate` with this seed.
 import {drawOne} from '../prior.js';
-import {between} from '../latent.js';
+import {interpolate} from '../latent.js';
 import {paint, paintGrid} from '../canvas.js';
 import {element} from '../dom.js';
 import {WALKS} from '../state.js';
 
-const STEPS = 12;
-const SECONDS = 4; // from one end to the other
+const STEPS = 12; // of the strip
+const SECONDS = 4; // from end to end
 
 export function createWalk(app) {
   const [canvas, strip, at, play] = ['walk-canvas', 'walk-strip', 'walk-at', 'walk-play'].map(
     element,
   );
-  let stripOf = '';
-  let [playing, forth, last] = [false, true, 0];
+  let stripKey = ''; // what the strip shows
+  let [playing, forward, lastTime] = [false, true, 0];
 
   const go = (step) => app.set({walk: (app.state.walk + step + WALKS) % WALKS, at: 0});
   element('walk-previous').onclick = () => go(-1);
@@ -24,7 +24,7 @@ export function createWalk(app) {
   };
   play.onclick = () => {
     playing = !playing;
-    last = 0;
+    lastTime = 0;
     label();
     app.set({});
   };
@@ -38,21 +38,21 @@ export function createWalk(app) {
     label();
   }
 
-  function ends() {
+  function endpoints() {
     const {seed, walk} = app.state;
     return [walk, WALKS + walk].map((i) => drawOne(app.bundle.prior, seed, i));
   }
 
-  /** There and back again. */
+  /** Move the position to and fro. */
   function advance(time) {
-    if (last) {
-      const share = app.state.at + ((forth ? 1 : -1) * (time - last)) / (1000 * SECONDS);
-      if (share >= 1 || share <= 0) forth = share <= 0;
-      app.set({at: Math.min(1, Math.max(0, share))});
+    if (lastTime) {
+      const position = app.state.at + ((forward ? 1 : -1) * (time - lastTime)) / (1000 * SECONDS);
+      if (position >= 1 || position <= 0) forward = position <= 0;
+      app.set({at: Math.min(1, Math.max(0, position))});
     } else {
       app.set({});
     }
-    last = time;
+    lastTime = time;
   }
 
   return {
@@ -61,22 +61,22 @@ export function createWalk(app) {
     async render(time) {
       if (playing) advance(time);
       const {bundle, state} = app;
-      const [start, end] = ends();
-      const point = (share) => between(start, end, share, bundle.prior.straight);
-      const wanted = `${app.generation} ${state.seed} ${state.walk}`;
-      if (wanted !== stripOf) {
+      const [start, end] = endpoints();
+      const point = (t) => interpolate(start, end, t, bundle.prior.linear);
+      const key = `${app.generation} ${state.seed} ${state.walk}`;
+      if (key !== stripKey) {
         const images = [];
         for (let i = 0; i < STEPS; i++) images.push(await bundle.decode(point(i / (STEPS - 1))));
         paintGrid(strip, images, bundle.shape, STEPS / 2);
-        stripOf = wanted;
+        stripKey = key;
       }
       element('walk-hint').textContent =
-        `Walk ${state.walk + 1} of ${WALKS} with seed ${state.seed}, ` +
-        (bundle.prior.straight ? 'straight.' : 'along a great circle.');
+        `Walk ${state.walk + 1} of ${WALKS} from seed ${state.seed}, along a ` +
+        (bundle.prior.linear ? 'straight line.' : 'great circle.');
       at.value = state.at;
-      at.setAttribute('aria-valuetext', `${Math.round(100 * state.at)} per cent of the way`);
+      at.setAttribute('aria-valuetext', `${Math.round(100 * state.at)} percent of the way`);
       paint(canvas, await bundle.decode(point(state.at)), bundle.shape);
     },
-    picture: () => ({canvas: strip, name: `walk-${app.state.seed}-${app.state.walk}`}),
+    image: () => ({canvas: strip, name: `walk-${app.state.seed}-${app.state.walk}`}),
   };
 }
