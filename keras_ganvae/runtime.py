@@ -9,6 +9,7 @@ import platform
 import sys
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 # What decides a run's numbers; written into every run.
 PACKAGES = ("keras_ganvae", "tensorflow", "keras", "numpy", "tensorflow-datasets")
@@ -75,14 +76,19 @@ def dtype_policy(precision: str) -> Iterator[None]:
 
 def peak_memory() -> int:
     """The peak resident memory of this process in bytes."""
-    try:
-        import resource
-    except ImportError:  # Windows
+    status = Path("/proc/self/status")
+    if status.exists():
+        # On Linux, ru_maxrss starts at the memory of the parent process.
+        (line,) = (each for each in status.read_text().splitlines() if each.startswith("VmHWM"))
+        return 1024 * int(line.split()[1])
+    if sys.platform == "win32":
         import psutil
 
         return psutil.Process().memory_info().peak_wset
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    import resource  # POSIX only
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak
 
 
 def versions() -> dict:

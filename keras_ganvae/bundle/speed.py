@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_ganvae import runtime
 from keras_ganvae.errors import InputError
 from keras_ganvae.tflite import run as interpreter
 
@@ -58,7 +59,7 @@ def measure(
     """
     import ai_edge_litert.interpreter  # noqa: F401  every app has it: not the file's memory
 
-    before = _peak_memory()
+    before = runtime.peak_memory()
     load_times = [_milliseconds(lambda: _decode(_loaded(path, threads))) for _ in range(loads)]
     model = _loaded(path, threads)
     for _ in range(WARM_UP):
@@ -74,7 +75,7 @@ def measure(
         "p90_ms": float(p90),
         "p99_ms": float(p99),
         "runs": len(times),
-        "memory_mb": (_peak_memory() - before) / 1e6,
+        "memory_mb": (runtime.peak_memory() - before) / 1e6,
     }
 
 
@@ -94,23 +95,6 @@ def _milliseconds(call: Callable[[], None]) -> float:
     start = time.perf_counter()
     call()
     return 1000 * (time.perf_counter() - start)
-
-
-def _peak_memory() -> int:
-    """Peak resident memory of this process so far, bytes."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        # On Linux, ru_maxrss starts at the memory of the parent process.
-        (line,) = (each for each in status.read_text().splitlines() if each.startswith("VmHWM"))
-        return 1024 * int(line.split()[1])
-    if sys.platform == "win32":
-        import psutil
-
-        return psutil.Process().memory_info().peak_wset
-    import resource  # POSIX only
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else 1024 * peak
 
 
 if __name__ == "__main__":
