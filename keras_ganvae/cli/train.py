@@ -24,6 +24,7 @@ RESUME_SETTINGS = ("epochs", *MACHINE_SETTINGS)
 
 
 def add(commands: Commands) -> None:
+    """Register the command, with one flag for each field of `TrainConfig`."""
     parser = command(commands, "train", run_train, "train a model into a run folder")
     parser.usage = "%(prog)s --arch ARCH [options]\n       %(prog)s --resume RUN [options]"
     parser.epilog = (
@@ -116,6 +117,7 @@ def _add_output(group: argparse._ArgumentGroup) -> None:
 
 
 def run_train(args: argparse.Namespace) -> None:
+    """Train or resume a run and print its last epoch, or print what --dry-run finds."""
     if not args.checkpoint_minutes > 0:
         raise InputError(
             f"`checkpoint_minutes` must be greater than 0, not {args.checkpoint_minutes}"
@@ -197,6 +199,7 @@ def _given(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def print_plan(plan: dict[str, dict[str, Any]], as_json: bool) -> None:
+    """Print the sections of a dry run."""
     if as_json:
         print(json.dumps(plan, indent=2))
         return
@@ -207,6 +210,7 @@ def print_plan(plan: dict[str, dict[str, Any]], as_json: bool) -> None:
 
 
 def print_run(run: "Run | None", as_json: bool) -> None:
+    """Print the last epoch's metrics and the run's folder."""
     if run is None:
         return  # a worker; the chief prints the result
     final = run.history()[-1]
