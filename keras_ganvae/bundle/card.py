@@ -19,7 +19,6 @@ from keras_ganvae.priors.mixture import MixturePrior, NormalPrior
 
 NAME = "model_card.json"
 README = "README.md"
-SCHEMA_FILE = "model_card.schema.json"
 SCHEMA = "keras-ganvae/model-card"
 SCHEMA_VERSION = 1
 BATCH = 16  # of the signature decode_16
@@ -34,17 +33,18 @@ TYPES = {
     "sampler": ("float32", "float32"),
 }
 
-# Variant -> why to recommend it; a bundle's first is its recommended one.
+# What most apps should take, the first that a bundle has.
 RECOMMENDED = {
     "float16": "half the size of float32, and the same images to one grey level of 255",
-    "float32": "the exact weights",
-    "dynamic_int8": "the only file with float activations",
-    "int8": "the only model file",
-    "sampler": "the only model file",
+    "float32": "the reference",
+    "dynamic_int8": "the only one here that keeps float activations",
+    "int8": "the only one here",
+    "sampler": "the only one here",
 }
 
 MEANING = "0 is black, 1 is white, or a colour's full strength"
 LICENSE = "Apache-2.0 for these files; the terms of the data set they were trained on apply too"
+SCHEMA_FILE = "model_card.schema.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -333,7 +333,7 @@ def _json(value, indent=""):
         items = [f"{inner}{json.dumps(key)}: {_json(item, inner)}" for key, item in value.items()]
     elif isinstance(value, list) and any(isinstance(item, list | dict) for item in value):
         items = [inner + _json(item, inner) for item in value]
-    elif isinstance(value, list) and len(value) > BATCH:  # a mixture's; spaces would add a tenth
+    elif isinstance(value, list) and len(value) > BATCH:  # a mixture's: spaces would be a tenth
         return json.dumps(value, separators=(",", ":"))
     else:
         return json.dumps(value, ensure_ascii=False, allow_nan=False)
