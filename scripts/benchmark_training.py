@@ -136,7 +136,7 @@ def measure(arch, preset, jit, seconds):
     images = np.random.default_rng(0).integers(0, 256, (count, *IMAGE_SHAPE), np.uint8)
     model.make_train_function()
     # The logs are read, as `fit` reads them: TensorFlow may otherwise run ahead.
-    name = model.means[0].name
+    name = model.metrics[0].name
     before = product_gflops()
     there = tf.data.Dataset.from_tensors((images[:batch] / 255).astype(np.float32)).repeat()
     fed = training_batches(images, batch, seed=0, start=Position())
@@ -280,7 +280,7 @@ def throughputs(args):
         model = jobs.build(config, job.dataset, job.placement)
         batches = iter(jobs.training_data(dataclasses.replace(job, config=config), Position()))
         model.make_train_function()
-        name = model.means[0].name
+        name = model.metrics[0].name
         found[arch] = config.batch_size / seconds_of_steps(
             lambda step=model.train_function, fed=batches, name=name: float(step(fed)[name]),
             round(args.seconds / (NOMINAL_STEP * config.batch_size)),

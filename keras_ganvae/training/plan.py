@@ -70,7 +70,7 @@ def _step_seconds(model, job) -> float:
     """The median of a few seconds of real steps."""
     batches = iter(training_data(job, Position()))
     model.make_train_function()
-    name = model.means[0].name
+    name = model.metrics[0].name
     times, end = [], math.inf
     while time.perf_counter() < end or len(times) <= WARM_UP:
         start = time.perf_counter()

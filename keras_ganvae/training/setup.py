@@ -12,11 +12,11 @@ from keras_ganvae.config import TrainConfig
 from keras_ganvae.data import Dataset
 from keras_ganvae.data.pipeline import steps_per_epoch, training_batches
 from keras_ganvae.distributed import cluster as clusters
-from keras_ganvae.distributed.batch import guard_convolutions, synchronise_batch_norm
+from keras_ganvae.distributed.keras_patches import allow_empty_batches, synchronize_batch_norm
 from keras_ganvae.distributed.placement import ONE_DEVICE, Placement, place
 from keras_ganvae.errors import InputError
 from keras_ganvae.files import sha256_of
-from keras_ganvae.models.adversarial import PENALISED
+from keras_ganvae.models.adversarial import PENALTY_EVERY
 from keras_ganvae.runs import run as runs
 from keras_ganvae.training.optimizers import compile_model, described_compilation, use_xla
 
@@ -77,9 +77,9 @@ def build(config, dataset, placement=ONE_DEVICE):
         model = architectures.build(config, dataset.image_shape)
         compile_model(model, config, steps_per_epoch(len(dataset.train), config.batch_size))
     if config.sync_batch_norm:
-        synchronise_batch_norm(model)
+        synchronize_batch_norm(model)
     if _may_lack_images(config, dataset, placement.replicas.total):
-        guard_convolutions(model)
+        allow_empty_batches(model)
     return model
 
 
@@ -87,7 +87,7 @@ def _may_lack_images(config, dataset, replicas):
     """Whether a replica may have none of a batch, or none that the gradient penalty is of."""
     counts = ((dataset.train, config.batch_size), (dataset.validation, VALIDATION_BATCH))
     last = [len(images) % size or size for images, size in counts]
-    return replicas > 1 and min(last) < replicas * PENALISED
+    return replicas > 1 and min(last) < replicas * PENALTY_EVERY
 
 
 def training_data(job, position):

@@ -18,7 +18,7 @@ from keras_ganvae.config import TrainConfig
 from keras_ganvae.data.lazy import first
 from keras_ganvae.data.pipeline import Position, bad_images_told, batches, steps_per_epoch
 from keras_ganvae.distributed import cluster as clusters
-from keras_ganvae.distributed.batch import spread_dropout
+from keras_ganvae.distributed.keras_patches import decorrelate_dropout
 from keras_ganvae.distributed.placement import place
 from keras_ganvae.errors import InputError
 from keras_ganvae.files import remove_unfinished
@@ -181,7 +181,7 @@ class Start:
 
 
 def _train(run, model, job, start, checkpoint_minutes):
-    spread_dropout(model)
+    decorrelate_dropout(model)
     if not job.placement.is_chief:
         with clusters.leaving_signals_to_the_chief():
             fit(model, job, start.position, [StopOnNonFinite(start.position.step), WorkerLog()])

@@ -100,11 +100,11 @@ def dropout_seeds(job):
     """Of each replica (columns), of each dropout layer of a GAN (rows)."""
     import keras
 
-    from keras_ganvae.distributed.batch import spread_dropout
+    from keras_ganvae.distributed.keras_patches import decorrelate_dropout
 
     gan = architectures.resolve(TrainConfig(arch="gan", **SETTINGS))
     model = built(dataclasses.replace(job, config=gan))
-    spread_dropout(model)
+    decorrelate_dropout(model)
     layers = [x for x in model.discriminator.layers if isinstance(x, keras.layers.Dropout)]
     return [[int(seed[0]) for seed in x.seed_generator.state.value.values] for x in layers]
 
