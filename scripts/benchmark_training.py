@@ -258,7 +258,7 @@ def throughputs(args):
 
     from keras_ganvae.data import Split
     from keras_ganvae.data.pipeline import Position
-    from keras_ganvae.distributed import cluster
+    from keras_ganvae.distributed.cluster import Cluster
     from keras_ganvae.training import setup as jobs
 
     config = TrainConfig(
@@ -269,7 +269,7 @@ def throughputs(args):
         device="cpu",
         limit=5000,
     )
-    job = jobs.prepare(config, cluster.from_flags(args.workers, args.worker_index))
+    job = jobs.prepare(config, Cluster.of(args.workers, args.worker_index))
     batch = args.batches[0]
     # Whole batches only: the median would mix the times of two kinds.
     images = np.resize(job.dataset.train.images, (EPOCH * batch, *IMAGE_SHAPE))

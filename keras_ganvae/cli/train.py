@@ -63,12 +63,12 @@ def _default(each):
 
 
 def run_train(args):
-    from keras_ganvae.distributed import cluster as clusters
+    from keras_ganvae.distributed.cluster import Cluster
     from keras_ganvae.runs.run import check_free
 
     if not args.checkpoint_minutes > 0:
         raise InputError(f"--checkpoint-minutes must be above 0, not {args.checkpoint_minutes}")
-    cluster = clusters.from_flags(args.workers, args.worker_index)
+    cluster = Cluster.of(args.workers, args.worker_index)
     if args.resume:
         run_resume(args, cluster)
         return

@@ -7,6 +7,7 @@ All of them leave training on one device as it is, except for the static batch s
 import contextlib
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -30,6 +31,9 @@ class ReplicatedModel(keras.Model):
     # batch is taken outside of the graph, so that its size is static, with a second trace for
     # a smaller last batch. A dynamic size made the steps of small models 10 % slower. Between
     # workers one function with a dynamic size is faster, as Python fetches batches slowly.
+
+    train_function: Callable[..., Any] | None
+    test_function: Callable[..., Any] | None
 
     def make_train_function(self, force: bool = False) -> None:
         if self.train_function is None or force:

@@ -10,7 +10,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from keras_ganvae import runtime
+from keras_ganvae import architectures, runtime
 from keras_ganvae.config import TrainConfig
 from keras_ganvae.distributed.cluster import LOGS
 from keras_ganvae.errors import InputError, first_line
@@ -106,7 +106,7 @@ class Run:
 
     @property
     def is_variational(self) -> bool:
-        return self.config.beta is not None
+        return architectures.kind_of(self.config.arch) == "variational"
 
     def history(self) -> list[dict]:
         """The rows of history.csv: int epochs, float values.

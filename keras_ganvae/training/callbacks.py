@@ -14,7 +14,7 @@ import time
 import keras
 import numpy as np
 
-from keras_ganvae.distributed.cluster import own_log
+from keras_ganvae.distributed.cluster import worker_log
 from keras_ganvae.errors import GateFailed
 from keras_ganvae.files import write_text
 from keras_ganvae.models import latents
@@ -221,7 +221,7 @@ class WorkerLog(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         values = (f"{name} {float(value):.9g}" for name, value in logs.items())
-        own_log.info("epoch %d: %s", epoch + 1, ", ".join(values))
+        worker_log.info("epoch %d: %s", epoch + 1, ", ".join(values))
 
 
 def duration(seconds) -> str:

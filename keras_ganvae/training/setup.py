@@ -120,10 +120,13 @@ def together(job, folder, state=None):
         "versions": runtime.versions(),
         "saved state": state and (state.name, sha256_of(state / "manifest.json")),
     }
-    with clusters.losing_nobody(cluster, "its own output says why; start all again"):
-        clusters.agree(job.placement.strategy, facts)
-    cure = f"go on by starting all again with --resume {folder}"
-    with clusters.losing_nobody(cluster, cure), clusters.logging_to(folder, cluster, state):
+    with clusters.lost_workers_as_errors(cluster, "its output says why; restart all workers"):
+        clusters.check_same(job.placement.strategy, facts)
+    remedy = "restart all workers"
+    with (
+        clusters.lost_workers_as_errors(cluster, remedy, resume=folder),
+        clusters.log_file(folder, cluster, append=state is not None),
+    ):
         yield
         # A worker ends when the run is finished, not before.
-        clusters.agree(job.placement.strategy, {"end": job.config.epochs})
+        clusters.check_same(job.placement.strategy, {"end": job.config.epochs})

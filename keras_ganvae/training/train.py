@@ -59,7 +59,7 @@ def train(
         out: the run folder; None makes one under runs/. Workers must all be told it.
         overwrite: replace a run that `out` holds.
         checkpoint_minutes: time between saved states inside an epoch.
-        cluster: `cluster.Cluster` of "multi-worker"; None takes that of TF_CONFIG.
+        cluster: `distributed.cluster.Cluster` of "multi-worker"; None takes that of TF_CONFIG.
 
     Returns:
         The finished run; None on a worker that is not the chief.
@@ -183,7 +183,7 @@ class Start:
 def _train(run, model, job, start, checkpoint_minutes):
     decorrelate_dropout(model)
     if not job.placement.is_chief:
-        with clusters.leaving_signals_to_the_chief():
+        with clusters.signals_left_to_chief():
             fit(model, job, start.position, [StopOnNonFinite(start.position.step), WorkerLog()])
         return None
     crew = _crew(run, model, job.dataset, start, checkpoint_minutes)

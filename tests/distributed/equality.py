@@ -25,12 +25,12 @@ def main(folder, strategy, workers=None, index="0"):
     runtime.start()
     import numpy as np
 
-    from keras_ganvae.distributed import cluster
+    from keras_ganvae.distributed.cluster import Cluster
     from keras_ganvae.training.setup import prepare
 
     replicas = 2 if strategy == "mirrored" else None
     config = TrainConfig(arch="vae", strategy=strategy, replicas=replicas, **SETTINGS)
-    job = prepare(config, cluster.from_flags(workers, workers and int(index)))
+    job = prepare(config, Cluster.of(workers, workers and int(index)))
     found = {}
     for arch in architectures.names():
         job = dataclasses.replace(job, config=settings_of(arch))
