@@ -114,12 +114,13 @@ class ReplicaBatch:
 
 
 def _draw_from(start: Tensor, length: Tensor, seed: Tensor, draw: Callable[..., Tensor]) -> Tensor:
-    """Numbers `start` to `start + length` of the sequence that `tf.random.stateless_*` draws.
+    """Numbers `start` to `start + length` of the sequence that `keras.random` draws at once.
 
     The numbers before `start` are not computed: the Philox counter starts there.
     """
     algorithm = tf.random.experimental.Algorithm.PHILOX.value
-    key, counter = tf.raw_ops.StatelessRandomGetKeyCounter(seed=tf.cast(seed, tf.int32))
+    seed = tf.cast(tf.math.floormod(seed, tf.int32.max - 1), tf.int32)  # as `keras.random` does
+    key, counter = tf.raw_ops.StatelessRandomGetKeyCounter(seed=seed)
     groups, skipped = tf.cast(start // PHILOX_GROUP, tf.uint64), start % PHILOX_GROUP
     counter = tf.stack([counter[0] + groups, counter[1]])
     numbers = draw(shape=[length + PHILOX_GROUP], key=key, counter=counter, alg=algorithm)
