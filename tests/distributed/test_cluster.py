@@ -167,7 +167,7 @@ def test_a_killed_worker_stops_the_others_and_resuming_gives_the_same_bytes(tmp_
     code, said = ended(process)
     assert time.monotonic() - start < 60
     assert code == 128 + signal.SIGKILL
-    assert "worker 1 was ended by SIGKILL" in said
+    assert "worker 1 was killed by SIGKILL" in said
     assert "another worker does not respond; restart all workers" in said
     assert f"--resume {broken}" in said
     assert not (broken / "model.keras").exists()
