@@ -64,7 +64,7 @@ def measure(arch, folder):
     with tempfile.TemporaryDirectory(dir=folder) as temporary:
         for i in range(ROUNDS):
             for _ in range(STEPS):
-                step_times.append(seconds(lambda: float(step(batches)[model.means[0].name])))
+                step_times.append(seconds(lambda: float(step(batches)[model.metrics[0].name])))
             save_times.append(
                 seconds(lambda i=i: checkpoints.save(Path(temporary), model, Position(i), {}, ""))
             )

@@ -144,7 +144,7 @@ def measure(arch, preset, jit, seconds):
     images = np.random.default_rng(0).integers(0, 256, (count, *IMAGE_SHAPE), np.uint8)
     model.make_train_function()
     # Reading the logs, as `fit` does, waits for the step.
-    name = model.means[0].name
+    name = model.metrics[0].name
     before = product_gflops()
     there = tf.data.Dataset.from_tensors((images[:batch] / 255).astype(np.float32)).repeat()
     fed = training_batches(images, batch, seed=0, start=Position())
@@ -266,7 +266,7 @@ def throughputs(args):
 
     from keras_ganvae.data import Split
     from keras_ganvae.data.position import Position
-    from keras_ganvae.distributed import cluster
+    from keras_ganvae.distributed.cluster import Cluster
     from keras_ganvae.training.setup import build_model, prepare, training_data
 
     config = TrainConfig(
@@ -277,7 +277,7 @@ def throughputs(args):
         device="cpu",
         limit=5000,
     )
-    setup = prepare(config, cluster.from_flags(args.workers, args.worker_index))
+    setup = prepare(config, Cluster.of(args.workers, args.worker_index))
     batch = args.batches[0]
     # Whole batches, so that the median is of equal steps.
     images = np.resize(setup.dataset.train.images, (EPOCH * batch, *IMAGE_SHAPE))
@@ -290,7 +290,7 @@ def throughputs(args):
         model = build_model(config, setup.dataset, setup.placement)
         batches = iter(training_data(dataclasses.replace(setup, config=config), Position()))
         model.make_train_function()
-        name = model.means[0].name
+        name = model.metrics[0].name
         found[arch] = config.batch_size / seconds_of_steps(
             lambda step=model.train_function, fed=batches, name=name: float(step(fed)[name]),
             round(args.seconds / (NOMINAL_STEP * config.batch_size)),

@@ -1,3 +1,5 @@
+"""The equations against closed forms, SciPy and Monte Carlo estimates."""
+
 import math
 
 import numpy as np
@@ -79,15 +81,15 @@ def test_the_generator_losses_can_be_chosen_by_name():
     assert equations.GENERATOR_LOSSES["saturating"] is equations.saturating_generator_loss
 
 
-def test_only_the_saturating_loss_loses_its_gradient_where_d_is_confident():
+def test_only_the_saturating_losss_gradient_vanishes_where_d_is_confident():
     import tensorflow as tf
 
-    logits = tf.constant([[-20.0], [0.0]])  # sure that it is generated; undecided
+    logits = tf.constant([[-20.0], [0.0]])  # D(G(z)) near 0, and 1/2
     with tf.GradientTape(persistent=True) as tape:
         tape.watch(logits)
         kept = equations.generator_loss(logits)
         vanishing = equations.saturating_generator_loss(logits)
-    # Both push the logit up.
+    # Both losses fall as the logit rises.
     np.testing.assert_allclose(tape.gradient(kept, logits), [[-1.0], [-0.5]], rtol=1e-6)
     gradient = tape.gradient(vanishing, logits).numpy()
     np.testing.assert_allclose(gradient[1], -0.5, rtol=1e-6)
@@ -145,20 +147,20 @@ def test_the_kl_agrees_with_monte_carlo():
     assert (np.abs(difference.mean(axis=0) - closed) < 5 * error).all()
 
 
-def test_the_negative_elbo_weighs_the_kl_alone():
+def test_beta_weights_the_kl_only():
     log_likelihood, kl = np.float32([-100, -90]), np.float32([10, 20])
     np.testing.assert_array_equal(equations.negative_elbo(log_likelihood, kl), [110, 110])
     np.testing.assert_array_equal(equations.negative_elbo(log_likelihood, kl, 0.5), [105, 100])
 
 
-def test_reparameterizing_multiplies_the_noise_in_once():
+def test_reparameterizing_scales_the_noise_by_sigma():
     mean, log_var = np.float32([[1, -1, 5]]), np.float32([[0, 2 * math.log(3), 2 * math.log(0.5)]])
     noise = np.float32([[-2, 2, -4]])
     found = ops.convert_to_numpy(equations.reparameterize(mean, log_var, noise))
     np.testing.assert_allclose(found, [[1 - 2, -1 + 6, 5 - 2]], rtol=1e-6)
 
 
-def test_reparameterized_draws_have_the_mean_and_variance_asked_for():
+def test_reparameterized_samples_have_the_posteriors_mean_and_variance():
     count, mean, variance = 100_000, 0.8, 0.3
     noise = np.random.default_rng(5).standard_normal((count, 1), dtype=np.float32)
     means, log_vars = np.full_like(noise, mean), np.full_like(noise, math.log(variance))
@@ -179,5 +181,5 @@ def test_binarizing_stochastically_keeps_the_mean():
     found = ops.convert_to_numpy(equations.binarize(x, uniform))
     assert set(np.unique(found)) == {0, 1} and found.dtype == np.float32
     error = np.sqrt(x[0] * (1 - x[0]) / count)
-    # Black and white have no error at all: they stay what they are.
+    # Pixels of 0 and 1 stay as they are, without error.
     assert (np.abs(found.mean(axis=0) - x[0]) <= 5 * error).all()

@@ -1,22 +1,31 @@
-"""DCGAN: a convolutional generator and discriminator."""
+"""DCGAN: the generator and the discriminator are convolutional."""
 
-from keras_ganvae.architectures import gan, lazy_module
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from keras_ganvae.architectures import ResolvedConfig, gan, lazy_module
+
+if TYPE_CHECKING:
+    import keras
+
+    from keras_ganvae.models import AdversarialNetwork
 
 layers = lazy_module("keras.layers")
 nn = lazy_module("keras_ganvae.models.layers")
 
-KIND = "adversarial"
+KIND = gan.KIND
 
 PAPER = gan.PAPER | {"latent_dim": 128}
 
 DEFAULT = gan.DEFAULT | {
-    # A smooth D teaches more than one that dropout holds back. The Fréchet distance of a digit
-    # classifier's features was 36 after two epochs with a penalty of weight 1, 63 with
-    # dropout; after three 21 at weight 1, 16 at .3.
+    # R1 regularizes D better than dropout. Fréchet distance (features of a digit classifier)
+    # after two epochs: 36 with R1 at gamma 1, 63 with dropout; after three: 21 at gamma 1, 16
+    # at .3.
     "dropout": False,
     "gradient_penalty": 0.3,
-    # Steps count for more than images in them: it was 72 after the first epoch, but 119 and
-    # 193 with 64 and 128 images in a step.
+    # More steps per epoch matter more than larger batches: after one epoch the distance was
+    # 72, and 119 and 193 at batch sizes of 64 and 128.
     "batch_size": 32,
     "epochs": 20,
 }
@@ -24,32 +33,33 @@ DEFAULT = gan.DEFAULT | {
 PRESETS = {"default": DEFAULT, "paper": PAPER}
 
 
-def build(config, image_shape):
+def build(config: ResolvedConfig, image_shape: tuple[int, int, int]) -> AdversarialNetwork:
+    """Build the model of a resolved config, not compiled."""
     if config.preset == "paper":
         return gan.assemble(config, image_shape, paper_generator, paper_discriminator)
     return gan.assemble(config, image_shape, generator, discriminator)
 
 
-def generator(image_shape, latent_dim):
+def generator(image_shape: tuple[int, int, int], latent_dim: int) -> keras.Model:
     """z (B, J) -> images (B, H, W, C) in [0, 1].
 
-    Two dense layers compose the digit as a whole, which the paper's single one can't;
-    nothing is computed above half the resolution, where its convolutions cost most.
+    Two dense layers give the digit its global structure, for which the paper's single one is
+    too little. No convolution runs above half the resolution, where the paper's cost most.
     """
     height, width = nn.quarter(image_shape, "dcgan")
     return nn.network(
         "generator",
         (latent_dim,),
         layers.Dense(128, use_bias=False, kernel_initializer="he_normal"),
-        *_normalise(),
+        *_normalized(),
         layers.Dense(height * width * 48, use_bias=False, kernel_initializer="he_normal"),
-        *_normalise(),
-        layers.Reshape((height, width, 48)),
+        *_normalized(),
+        layers.Reshape((height, width, 48)),  # H/4, W/4, 48
         _conv(64),
-        *_normalise(),
+        *_normalized(),
         nn.DepthToSpace(),  # H/2, W/2, 16
         _conv(64),
-        *_normalise(),
+        *_normalized(),
         layers.Conv2D(4 * image_shape[-1], 3, padding="same", activation="tanh"),
         nn.DepthToSpace(),  # H, W, C
         nn.from_tanh_range(),
@@ -60,16 +70,15 @@ def _conv(filters):
     return layers.Conv2D(filters, 3, padding="same", use_bias=False, kernel_initializer="he_normal")
 
 
-def _normalise():
-    # Momentum .9: at Keras's .99 the statistics trail the weights, and samples pale.
+def _normalized():
+    # At Keras's momentum of .99 the statistics lag behind the weights: pale samples.
     return [layers.BatchNormalization(momentum=0.9), layers.ReLU()]
 
 
-def discriminator(image_shape, dropout):
+def discriminator(image_shape: tuple[int, int, int], dropout: bool) -> keras.Model:
     """Images (B, H, W, C) in [0, 1] -> logits (B, 1).
 
-    The dense layer judges the digit as a whole: without it strokes were right and digits
-    were not.
+    The dense layer sees the digit as a whole: without it G drew good strokes, but no digits.
     """
     nn.quarter(image_shape, "dcgan")
 
@@ -80,9 +89,9 @@ def discriminator(image_shape, dropout):
         "discriminator",
         image_shape,
         nn.to_tanh_range(),
-        layers.Conv2D(32, 4, strides=2, padding="same"),  # H/2, W/2
+        layers.Conv2D(32, 4, strides=2, padding="same"),  # H/2, W/2, 32
         *activate(),
-        layers.Conv2D(64, 4, strides=2, padding="same"),  # H/4, W/4
+        layers.Conv2D(64, 4, strides=2, padding="same"),  # H/4, W/4, 64
         *activate(),
         layers.Flatten(),
         layers.Dense(128),
@@ -91,8 +100,11 @@ def discriminator(image_shape, dropout):
     )
 
 
-def paper_generator(image_shape, latent_dim):
-    """The paper's: dense H/4 W/4 256, convT 128, 64 and C (3x3), BN and LeakyReLU between."""
+def paper_generator(image_shape: tuple[int, int, int], latent_dim: int) -> keras.Model:
+    """The paper's generator: dense H/4 W/4 256, transposed conv 128, 64, C (3x3).
+
+    With batch norm and LeakyReLU between them.
+    """
     height, width = nn.quarter(image_shape, "dcgan")
 
     def up(filters, strides, **kwargs):
@@ -106,20 +118,20 @@ def paper_generator(image_shape, latent_dim):
         layers.Dense(height * width * 256),
         layers.BatchNormalization(),
         layers.LeakyReLU(),
-        layers.Reshape((height, width, 256)),
-        up(128, 1),
+        layers.Reshape((height, width, 256)),  # H/4, W/4, 256
+        up(128, 1),  # H/4, W/4, 128
         layers.BatchNormalization(),
         layers.LeakyReLU(),
-        up(64, 2),  # H/2, W/2
+        up(64, 2),  # H/2, W/2, 64
         layers.BatchNormalization(),
         layers.LeakyReLU(),
-        up(image_shape[-1], 2, activation="tanh"),  # H, W
+        up(image_shape[-1], 2, activation="tanh"),  # H, W, C
         nn.from_tanh_range(),
     )
 
 
-def paper_discriminator(image_shape, dropout):
-    """The paper's: conv 64 BN, conv 128 (3x3, stride 2, valid), dense 64, dense 1."""
+def paper_discriminator(image_shape: tuple[int, int, int], dropout: bool) -> keras.Model:
+    """The paper's discriminator: conv 64 BN, conv 128 (3x3, stride 2, no padding), dense 64, 1."""
     nn.quarter(image_shape, "dcgan", least=8)
 
     def drop(rate):
@@ -129,11 +141,11 @@ def paper_discriminator(image_shape, dropout):
         "discriminator",
         image_shape,
         nn.to_tanh_range(),
-        layers.Conv2D(64, 3, strides=2),
+        layers.Conv2D(64, 3, strides=2),  # (H - 1) // 2, (W - 1) // 2, 64
         layers.BatchNormalization(),
         layers.LeakyReLU(),
         *drop(0.3),
-        layers.Conv2D(128, 3, strides=2),
+        layers.Conv2D(128, 3, strides=2),  # about H/4, W/4, 128: 6, 6 for 28, 28
         layers.LeakyReLU(),
         *drop(0.2),
         layers.Flatten(),

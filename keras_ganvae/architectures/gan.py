@@ -1,8 +1,17 @@
-"""GAN: a multilayer perceptron as generator and discriminator."""
+"""GAN: the generator and the discriminator are multilayer perceptrons."""
+
+from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from keras_ganvae.architectures import lazy_module
+from keras_ganvae.architectures import ResolvedConfig, lazy_module
+
+if TYPE_CHECKING:
+    import keras
+
+    from keras_ganvae.models import AdversarialNetwork
 
 initializers = lazy_module("keras.initializers")
 layers = lazy_module("keras.layers")
@@ -26,74 +35,80 @@ PAPER = {
 }
 
 DEFAULT = PAPER | {
-    # Enough for ten digits and their styles, and fewer weights to send to a phone.
+    # Enough for ten digits and their styles, with fewer weights to download to a phone.
     "latent_dim": 64,
-    # Radford et al. 2016: 0.9 makes the two players overshoot one another.
+    # Radford et al. 2016 (DCGAN): training oscillates at 0.9.
     "beta_1": 0.5,
-    # Dropout holds D back, so larger steps only save time.
+    # Stable, as dropout slows D down, and saves epochs.
     "learning_rate": 1e-3,
-    # The game circles rather than converges; its moving average is steadier and cleaner.
+    # GAN training oscillates instead of converging; the EMA gives cleaner samples.
     "average_decay": 0.999,
-    # It ends with small steps, between which the game hardly moves.
+    # Small last steps dampen the oscillation.
     "schedule": "cosine",
-    # Half as many as the paper's; an epoch takes a few seconds.
+    # Half of the paper's.
     "epochs": 100,
 }
 
 PRESETS = {"default": DEFAULT, "paper": PAPER}
 
 
-def build(config, image_shape):
+def build(config: ResolvedConfig, image_shape: tuple[int, int, int]) -> AdversarialNetwork:
+    """Build the model of a resolved config, not compiled."""
     if config.preset == "paper":
         return assemble(config, image_shape, paper_generator, paper_discriminator)
     return assemble(config, image_shape, generator, discriminator)
 
 
-def assemble(config, image_shape, make_generator, make_discriminator):
-    """The model around two networks, with the settings that any GAN has."""
+def assemble(
+    config: ResolvedConfig,
+    image_shape: tuple[int, int, int],
+    make_generator: Callable[[tuple[int, int, int], int], keras.Model],
+    make_discriminator: Callable[[tuple[int, int, int], bool], keras.Model],
+) -> AdversarialNetwork:
+    """Build a GAN from its two networks and the settings that all GANs share."""
     return models.AdversarialNetwork(
         make_generator(image_shape, config.latent_dim),
         make_discriminator(image_shape, config.dropout),
         generator_loss=config.generator_loss,
-        # Runs of before it was a setting have none.
+        # None in runs that are older than the setting.
         gradient_penalty=config.gradient_penalty or 0.0,
         average_decay=config.average_decay,
         seed=config.seed,
     )
 
 
-def generator(image_shape, latent_dim):
+def generator(image_shape: tuple[int, int, int], latent_dim: int) -> keras.Model:
     """z (B, J) -> images (B, H, W, C) in [0, 1].
 
-    The last hidden layer is narrow: an image made of 96 patterns can't hold the isolated
-    pixels that one of 512 does. Without batch norm a trial drew one digit
-    in three images.
+    The last hidden layer is narrow: a combination of 96 patterns has none of the isolated
+    wrong pixels that one of 512 has. Without batch norm, one digit made up a third of the
+    samples of a trial.
     """
     hidden = []
     for width in (256, 320, 96):
         hidden += [
             layers.Dense(width, use_bias=False, kernel_initializer="he_normal"),
-            # Momentum .9: at Keras's .99 the statistics trail the weights, and samples pale.
+            # At Keras's momentum of .99 the statistics lag behind the weights: pale samples.
             layers.BatchNormalization(momentum=0.9),
             layers.ReLU(),
         ]
-    # Most pixels of a drawing are background, near -1: start there, not at grey.
+    # Most pixels are background, near -1: start there, not at grey.
     dark = initializers.Constant(-2.0)
     return nn.network(
         "generator",
         (latent_dim,),
         *hidden,
         layers.Dense(math.prod(image_shape), activation="tanh", bias_initializer=dark),
-        layers.Reshape(image_shape),
+        layers.Reshape(image_shape),  # H, W, C
         nn.from_tanh_range(),
     )
 
 
-def discriminator(image_shape, dropout):
+def discriminator(image_shape: tuple[int, int, int], dropout: bool) -> keras.Model:
     """Images (B, H, W, C) in [0, 1] -> logits (B, 1).
 
-    Two hidden layers and more dropout than the paper's four: a D that can't remember the
-    images is one that G can learn from.
+    Two hidden layers instead of the paper's four, and more dropout: a D that memorizes the
+    training images gives G nothing to learn from.
     """
     hidden = []
     for width in (512, 256):
@@ -103,26 +118,26 @@ def discriminator(image_shape, dropout):
         "discriminator",
         image_shape,
         nn.to_tanh_range(),
-        layers.Flatten(),
+        layers.Flatten(),  # H W C
         *hidden,
         layers.Dense(1),
     )
 
 
-def paper_generator(image_shape, latent_dim):
-    """The paper's: dense 128, 256, 512 ReLU, dense H W C tanh."""
+def paper_generator(image_shape: tuple[int, int, int], latent_dim: int) -> keras.Model:
+    """The paper's generator: dense 128, 256, 512 ReLU, dense H W C tanh."""
     return nn.network(
         "generator",
         (latent_dim,),
         *[layers.Dense(width, activation="relu") for width in (128, 256, 512)],
         layers.Dense(math.prod(image_shape), activation="tanh"),
-        layers.Reshape(image_shape),
+        layers.Reshape(image_shape),  # H, W, C
         nn.from_tanh_range(),
     )
 
 
-def paper_discriminator(image_shape, dropout):
-    """The paper's: dense 512, 512, 256, 128, 1; dropout .3, .3, .2 before the ReLUs."""
+def paper_discriminator(image_shape: tuple[int, int, int], dropout: bool) -> keras.Model:
+    """The paper's discriminator: dense 512, 512, 256, 128, 1; dropout .3, .3, .2 before ReLU."""
     hidden = []
     for width, rate in ((512, 0.3), (512, 0.3), (256, 0.2)):
         hidden += [layers.Dense(width)]
@@ -132,7 +147,7 @@ def paper_discriminator(image_shape, dropout):
         "discriminator",
         image_shape,
         nn.to_tanh_range(),
-        layers.Flatten(),
+        layers.Flatten(),  # H W C
         *hidden,
         layers.Dense(128, activation="relu"),
         layers.Dense(1),

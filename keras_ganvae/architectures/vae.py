@@ -1,8 +1,16 @@
-"""VAE: a multilayer perceptron as encoder and decoder."""
+"""VAE: the encoder and the decoder are multilayer perceptrons."""
+
+from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
-from keras_ganvae.architectures import lazy_module
+from keras_ganvae.architectures import ResolvedConfig, lazy_module
+
+if TYPE_CHECKING:
+    import keras
+
+    from keras_ganvae.models import VariationalAutoencoder
 
 layers = lazy_module("keras.layers")
 models = lazy_module("keras_ganvae.models")
@@ -25,34 +33,38 @@ PAPER = {
 }
 
 DEFAULT = PAPER | {
-    # Three dimensions hold about 10 nats of an image; digits carry about 25. Of 32 only
-    # 17 were used, and each unused one costs an app its share of the prior.
+    # Three dimensions encode about 10 nats per image; digits need about 25. Of 32 dimensions
+    # only 17 were active, and each makes the mixture prior of an app larger.
     "latent_dim": 20,
-    # Larger matrices use the cores better; the higher rate makes up for fewer steps.
+    # Larger batches use the cores better; the higher rate makes up for fewer steps.
     "batch_size": 128,
     "learning_rate": 1e-3,
-    # The last steps are small, which a constant rate would need averaging for.
+    # Small last steps average out the noise of the gradients.
     "schedule": "cosine",
-    # Under half of the paper's; the validation loss is level by then.
+    # Under half of the paper's; the validation loss has levelled off by then.
     "epochs": 80,
-    # Fresh draws are the protocol of the literature, and a regulariser. Colour images are
-    # not binarized at all (see training/setup.py).
+    # The protocol of the literature, and a regularizer. Colour images are not binarized (see
+    # training/setup.py).
     "binarize": "stochastic",
-    # N(0, I) is not where the encoder puts the data.
+    # The aggregate posterior is not N(0, I).
     "sampling_prior": "mixture",
-    # A mean over what x may be is greyer than any x.
+    # The mean of p(x|z) has less contrast than samples of x.
     "match_contrast": True,
 }
 
 PRESETS = {"default": DEFAULT, "paper": PAPER}
 
-# (hidden widths of the encoder, mirrored in the decoder; their activation).
-# Two layers where the paper has one: pixels first become strokes, then a digit. 512 units
-# instead of 320, in fewer epochs, reached the same 94.4 nats and were 1.6 times the download.
-HIDDEN = {"paper": ([256], "tanh"), "default": ([320, 256], "relu")}
+# Widths of the encoder's hidden layers, reversed in the decoder, and their activation. Where the
+# paper has one layer, two learn strokes, then digits. 512 units instead of 320 reached the same
+# 94.4 nats per image in fewer epochs, for a download 1.6 times as large.
+HIDDEN: dict[str, tuple[list[int], str]] = {
+    "paper": ([256], "tanh"),
+    "default": ([320, 256], "relu"),
+}
 
 
-def build(config, image_shape):
+def build(config: ResolvedConfig, image_shape: tuple[int, int, int]) -> VariationalAutoencoder:
+    """Build the model of a resolved config, not compiled."""
     widths, activation = HIDDEN[config.preset]
     return assemble(
         config,
@@ -61,8 +73,10 @@ def build(config, image_shape):
     )
 
 
-def assemble(config, encoder, decoder):
-    """The model around two networks, with the settings that any VAE has."""
+def assemble(
+    config: ResolvedConfig, encoder: keras.Model, decoder: keras.Model
+) -> VariationalAutoencoder:
+    """Build a VAE from its two networks and the settings that all VAEs share."""
     return models.VariationalAutoencoder(
         encoder,
         decoder,
@@ -72,23 +86,27 @@ def assemble(config, encoder, decoder):
     )
 
 
-def encoder(image_shape, latent_dim, widths, activation):
-    """Pixels (B, H, W, C) -> mean and log-variance (B, 2 J)."""
+def encoder(
+    image_shape: tuple[int, int, int], latent_dim: int, widths: list[int], activation: str
+) -> keras.Model:
+    """Pixels (B, H, W, C) -> mean and log-variance of q(z|x), (B, 2 J)."""
     return nn.network(
         "encoder",
         image_shape,
-        layers.Flatten(),
+        layers.Flatten(),  # H W C
         *[layers.Dense(width, activation=activation) for width in widths],
         layers.Dense(2 * latent_dim),
     )
 
 
-def decoder(image_shape, latent_dim, widths, activation):
-    """z (B, J) -> logits (B, H, W, C)."""
+def decoder(
+    image_shape: tuple[int, int, int], latent_dim: int, widths: list[int], activation: str
+) -> keras.Model:
+    """z (B, J) -> logits (B, H, W, C) of p(x|z)."""
     return nn.network(
         "decoder",
         (latent_dim,),
         *[layers.Dense(width, activation=activation) for width in reversed(widths)],
         layers.Dense(math.prod(image_shape)),
-        layers.Reshape(image_shape),
+        layers.Reshape(image_shape),  # H, W, C
     )

@@ -9,7 +9,7 @@ from keras_ganvae import architectures, runtime
 from keras_ganvae.cli.messages import flag
 from keras_ganvae.cli.parser import Commands, command
 from keras_ganvae.config import TrainConfig, parse_setting, read_toml, scalar_type
-from keras_ganvae.distributed.cluster import Cluster, from_flags
+from keras_ganvae.distributed.cluster import Cluster
 from keras_ganvae.errors import InputError
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def run_train(args: argparse.Namespace) -> None:
         raise InputError(
             f"`checkpoint_minutes` must be greater than 0, not {args.checkpoint_minutes}"
         )
-    cluster = from_flags(args.workers, args.worker_index)
+    cluster = Cluster.of(args.workers, args.worker_index)
     if args.resume:
         print_run(_resume(args, cluster), args.json)
     elif args.dry_run:

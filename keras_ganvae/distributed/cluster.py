@@ -1,4 +1,4 @@
-"""The workers of one run: their addresses, and that they agree before the first step."""
+"""The workers of a multi-worker run: addresses, agreement, logs, signals and failures."""
 
 import contextlib
 import hashlib
@@ -10,97 +10,114 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from keras_ganvae.errors import GateFailed, InputError, Interrupted, first_line
 
 log = logging.getLogger("keras_ganvae")
-own_log = logging.getLogger("keras_ganvae.worker")  # in this worker's file, not on its terminal
-own_log.propagate = False
+# Goes to the worker's log file only, not to its terminal.
+worker_log = logging.getLogger("keras_ganvae.worker")
+worker_log.propagate = False
 
-LOGS = "logs"  # in the run folder, a file for each worker
-VARIABLE = "TF_CONFIG"  # what Slurm's, Kubernetes' and Vertex's launchers set for TensorFlow
-# How long to wait for workers that have not started; a scheduler may queue them apart.
+LOGS = "logs"  # folder of the workers' log files, in the run folder
+TF_CONFIG = "TF_CONFIG"  # set for TensorFlow by launchers of Slurm, Kubernetes and Vertex AI
+# How long to wait for workers that have not started; a scheduler may start them far apart.
 START_MINUTES = 10
 REMIND_SECONDS = 15
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """All workers' host:port, and which of them this process is. Worker 0 is the chief."""
+    """The workers of a run, and which of them this process is. Worker 0 is the chief.
+
+    Args:
+        workers: the address of each worker, HOST:PORT.
+        index: this worker's position in `workers`.
+
+    Raises:
+        InputError: an address is malformed or listed twice, or the index is out of range.
+    """
 
     workers: tuple[str, ...]
     index: int
 
     def __post_init__(self):
         for worker in self.workers:
-            _address(worker)
+            _host_and_port(worker)
         if len(set(self.workers)) != len(self.workers):
-            raise InputError(f"a worker is listed twice in {','.join(self.workers)}")
+            raise InputError(f"`workers` lists an address twice: {','.join(self.workers)}")
         if not 0 <= self.index < len(self.workers):
             raise InputError(
-                f"worker index {self.index} is not one of the {len(self.workers)} workers listed,"
-                f" 0 to {len(self.workers) - 1}"
+                f"`worker_index` {self.index} is out of range: `workers` lists"
+                f" {len(self.workers)}, numbered 0 to {len(self.workers) - 1}"
             )
+
+    @classmethod
+    def of(cls, workers: str | None, index: int | None) -> "Cluster | None":
+        """The cluster of a comma-separated list of addresses; None if both are None.
+
+        Raises:
+            InputError: only one is given, or they do not fit each other.
+        """
+        if workers is None and index is None:
+            return None
+        if workers is None or index is None:
+            raise InputError("`workers` and `worker_index` must be given together")
+        return cls(tuple(part.strip() for part in workers.split(",")), index)
+
+    @classmethod
+    def from_tf_config(cls, text: str | None) -> "Cluster":
+        """The cluster of a TF_CONFIG: its chief first, then its workers.
+
+        Raises:
+            InputError: it is missing, or not in the format that TensorFlow documents.
+        """
+        if not text:
+            raise InputError(
+                "`strategy=multi-worker` needs `workers` (HOST:PORT,...) and `worker_index`,"
+                f" or the environment variable {TF_CONFIG}"
+            )
+        try:
+            config = json.loads(text)
+            chiefs = tuple(config["cluster"].get("chief", ()))
+            role, index = config["task"]["type"], int(config["task"]["index"])
+            if role not in ("chief", "worker"):
+                raise ValueError(f"the task of this process is {role}, which does not train")
+            workers = tuple(config["cluster"].get("worker", ()))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InputError(f"{TF_CONFIG} is invalid: {first_line(error)}") from error
+        if role == "worker" and not 0 <= index < len(workers):
+            raise InputError(f"{TF_CONFIG} has no worker {index}; it lists {len(workers)}")
+        return cls((*chiefs, *workers), index if role == "chief" else len(chiefs) + index)
 
     @property
     def is_chief(self) -> bool:
         return self.index == 0
 
-    def export(self):
-        """Put the cluster where TensorFlow looks for it."""
+    @property
+    def address(self) -> str:
+        """HOST:PORT of this worker."""
+        return self.workers[self.index]
+
+    def export(self) -> None:
+        """Set TF_CONFIG, from which TensorFlow reads the cluster."""
         task = {"type": "worker", "index": self.index}
-        os.environ[VARIABLE] = json.dumps({"cluster": {"worker": self.workers}, "task": task})
+        os.environ[TF_CONFIG] = json.dumps({"cluster": {"worker": self.workers}, "task": task})
 
 
-def from_flags(workers: str | None, index: int | None) -> Cluster | None:
-    """The cluster of --workers and --worker-index; None without them.
-
-    Raises:
-        InputError: one flag is missing, or the list does not fit the index.
-    """
-    if (workers is None) != (index is None):
-        raise InputError("--workers and --worker-index go together")
-    if workers is None:
-        return None
-    return Cluster(tuple(part.strip() for part in workers.split(",")), index)
-
-
-def from_environment(text: str | None) -> Cluster:
-    """The cluster of a TF_CONFIG: its chief first, then its workers.
-
-    Raises:
-        InputError: there is none, or it is not what TensorFlow documents.
-    """
-    if not text:
-        raise InputError(
-            "--strategy multi-worker needs --workers HOST:PORT,... --worker-index I, or TF_CONFIG"
-        )
-    try:
-        config = json.loads(text)
-        chiefs = tuple(config["cluster"].get("chief", ()))
-        kind, index = config["task"]["type"], int(config["task"]["index"])
-        if kind not in ("chief", "worker"):
-            raise ValueError(f"this process is its {kind}, which does not train")
-        workers = (*chiefs, *config["cluster"].get("worker", ()))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{VARIABLE} can't be used: {first_line(error)}") from error
-    if kind == "worker" and not 0 <= index < len(workers) - len(chiefs):
-        raise InputError(f"{VARIABLE} lists {len(workers) - len(chiefs)} workers, not {index + 1}")
-    return Cluster(workers, index if kind == "chief" else len(chiefs) + index)
-
-
-def _address(worker):
-    """(host, port) of host:port."""
+def _host_and_port(worker: str) -> tuple[str, int]:
     host, colon, port = worker.rpartition(":")
     if not (colon and host and port.isdigit() and 0 < int(port) < 2**16):
-        raise InputError(f"a worker is given as HOST:PORT, not '{worker}'")
+        raise InputError(f"`workers` must be HOST:PORT,..., not '{worker}'")
     return host.strip("[]"), int(port)
 
 
-def check_port(cluster: Cluster):
-    """InputError if another process has this worker's port."""
-    host, port = _address(cluster.workers[cluster.index])
+def check_port(cluster: Cluster) -> None:
+    """Raise InputError if another process uses this worker's port."""
+    host, port = _host_and_port(cluster.address)
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -108,16 +125,18 @@ def check_port(cluster: Cluster):
         except OSError as error:
             raise InputError(
                 f"worker {cluster.index} can't listen at {host}:{port}: {error.strerror};"
-                " choose another port in --workers"
+                " choose another port in `workers`"
             ) from error
 
 
 @contextlib.contextmanager
-def waiting(cluster: Cluster, log):
-    """While TensorFlow waits for the other workers, which it does in silence and without end,
-    say which are missing, and end the process when they don't come."""
+def start_timeout(cluster: Cluster) -> Iterator[None]:
+    """While TensorFlow waits for the other workers, log which are missing; exit if none come.
+
+    TensorFlow itself waits silently and without a timeout.
+    """
     arrived = threading.Event()
-    thread = threading.Thread(target=_watch, args=(cluster, arrived, log), daemon=True)
+    thread = threading.Thread(target=_report_missing, args=(cluster, arrived), daemon=True)
     thread.start()
     try:
         yield
@@ -125,86 +144,93 @@ def waiting(cluster: Cluster, log):
         arrived.set()
 
 
-def _watch(cluster, arrived, log):
+def _report_missing(cluster, arrived):
     end = time.monotonic() + 60 * START_MINUTES
     while not arrived.wait(REMIND_SECONDS):
         missing = [worker for worker in cluster.workers if not _listens(worker)]
         log.info("waiting for %s", ", ".join(missing) or "the other workers")
         if time.monotonic() > end:
-            # Nothing is written yet, and TensorFlow's wait can't be interrupted.
+            # TensorFlow's wait can't be interrupted, and nothing has been written yet.
             print(
-                f"keras-ganvae: workers {', '.join(missing)} did not start in {START_MINUTES}"
-                " minutes; check their addresses and start all again",
+                f"keras-ganvae: workers {', '.join(missing)} did not start within {START_MINUTES}"
+                " minutes; check their addresses and restart all workers",
                 file=sys.stderr,
                 flush=True,
             )
             os._exit(InputError.exit_code)
 
 
-def _listens(worker) -> bool:
+def _listens(worker):
     try:
-        with socket.create_connection(_address(worker), timeout=1):
+        with socket.create_connection(_host_and_port(worker), timeout=1):
             return True
     except OSError:
         return False
 
 
 @contextlib.contextmanager
-def logging_to(folder, cluster: Cluster, append):
-    """What this worker says, and each epoch's values, in logs/worker-I.log of the run."""
+def log_file(folder: Path, cluster: Cluster, append: bool) -> Iterator[None]:
+    """Also write this worker's log lines to logs/worker-I.log of the run folder."""
     path = folder / LOGS / f"worker-{cluster.index}.log"
     path.parent.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(path, "a" if append else "w")
+    handler = logging.FileHandler(path, "a" if append else "w", encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
-    for each in (log, own_log):
+    for each in (log, worker_log):
         each.addHandler(handler)
     try:
         yield
     except BaseException as error:
-        own_log.error("ends: %s", first_line(error))
+        worker_log.error("failed: %s", first_line(error))
         raise
     finally:
-        for each in (log, own_log):
+        for each in (log, worker_log):
             each.removeHandler(handler)
         handler.close()
 
 
 @contextlib.contextmanager
-def leaving_signals_to_the_chief():
-    """On SIGINT or SIGTERM go on until the chief, which has got it too, has saved the state.
+def signals_left_to_chief() -> Iterator[None]:
+    """On SIGINT or SIGTERM keep training until the chief has saved and stopped.
+
+    The chief gets the signal as well. A second signal ends this process at once.
 
     Raises:
-        Interrupted: the chief has stopped after a signal came here.
+        Interrupted: the chief has stopped after a signal.
     """
-    came = []
+    received: list[int] = []
 
-    def note(number, frame):
-        if came:
+    def receive(number, frame):
+        if received:
             os._exit(Interrupted.exit_code)
-        came.append(number)
-        os.write(sys.stderr.fileno(), b"\nleft to worker 0, which saves; again to stop at once\n")
+        received.append(number)
+        os.write(
+            sys.stderr.fileno(),
+            b"\nworker 0 saves a checkpoint and stops; signal again to stop at once\n",
+        )
 
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    previous = {
+        number: signal.signal(number, receive) for number in (signal.SIGINT, signal.SIGTERM)
+    }
     try:
         yield
     except Exception as error:
-        if came:
-            raise Interrupted("stopped, after worker 0 had") from error
+        if received:
+            raise Interrupted("stopped after worker 0") from error
         raise
     finally:
-        for number, handler in before.items():
+        for number, handler in previous.items():
             signal.signal(number, handler)
 
 
-def agree(strategy, facts: dict):
-    """Make sure that all workers were given the same, before the first step.
+def check_same(strategy: Any, facts: dict[str, Any]) -> None:
+    """Check that all workers have the same values, and wait for each other.
 
     Args:
-        strategy: of all workers.
-        facts: name -> anything JSON can hold, the same names on every worker.
+        strategy: a `tf.distribute.MultiWorkerMirroredStrategy`.
+        facts: JSON values by name, with the same names on every worker.
 
     Raises:
-        InputError: names what differs, on every worker.
+        InputError: a value differs; raised on every worker.
     """
     import tensorflow as tf
 
@@ -213,25 +239,22 @@ def agree(strategy, facts: dict):
     @tf.function
     def gather():
         context = tf.distribute.get_replica_context()
-        return context.all_gather(digests, axis=0)
+        return context.all_gather(digests, axis=0)  # (replicas, facts, 8)
 
-    found = strategy.experimental_local_results(strategy.run(gather))[0].numpy()
+    gathered = strategy.experimental_local_results(strategy.run(gather))[0].numpy()
     local = strategy.num_replicas_in_sync // strategy.extended._num_workers
-    for name, column in zip(facts, found.transpose(1, 0, 2), strict=True):
-        others = [i // local for i, each in enumerate(column) if (each != column[0]).any()]
+    for name, column in zip(facts, gathered.transpose(1, 0, 2), strict=True):
+        others = {i // local for i, each in enumerate(column) if (each != column[0]).any()}
         if others:
+            listed = ", ".join(f"worker {number}" for number in sorted(others))
             raise InputError(
-                f"the workers differ in their {name}: {_listed(sorted(set(others)))} from worker 0;"
-                " start all with the same"
+                f"the workers differ in their {name}: {listed} from worker 0;"
+                " start all of them with the same"
             )
 
 
-def _listed(numbers):
-    return ", ".join(f"worker {number}" for number in numbers)
-
-
 def _digest(value):
-    """Eight int32 of a SHA-256."""
+    """A SHA-256 as eight int32."""
     import numpy as np
 
     text = json.dumps(value, sort_keys=True, default=str)
@@ -239,14 +262,18 @@ def _digest(value):
 
 
 @contextlib.contextmanager
-def losing_nobody(cluster: Cluster, cure: str):
-    """TensorFlow's errors when another worker is gone, as one line.
+def lost_workers_as_errors(
+    cluster: Cluster, remedy: str, resume: Path | None = None
+) -> Iterator[None]:
+    """Turn TensorFlow's errors about an unreachable worker into one line.
 
     Args:
-        cure: what to do then.
+        cluster: this worker's cluster.
+        remedy: what to do then.
+        resume: the run folder to resume from, if that is the remedy.
 
     Raises:
-        GateFailed: a worker stopped answering.
+        GateFailed: another worker stopped responding.
     """
     import tensorflow as tf
 
@@ -255,5 +282,6 @@ def losing_nobody(cluster: Cluster, cure: str):
         yield
     except lost as error:
         raise GateFailed(
-            f"worker {cluster.index} stops, because another worker has stopped answering; {cure}"
+            f"worker {cluster.index} stopped because another worker does not respond; {remedy}",
+            resume=resume,
         ) from error

@@ -1,4 +1,7 @@
-"""The two kinds of model. Importing this registers them, so that Keras can load model.keras."""
+"""The two kinds of model.
+
+Importing this package registers their classes with Keras, which needs that to load model.keras.
+"""
 
 from keras_ganvae.models.adversarial import AdversarialNetwork
 from keras_ganvae.models.layers import DepthToSpace

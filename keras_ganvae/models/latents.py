@@ -1,21 +1,34 @@
-"""Numpy in, numpy out, a batch at a time: the ways in and out of the latent space."""
+"""Encode and decode NumPy arrays of any length, in batches."""
+
+from collections.abc import Callable
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_ganvae.equations import Tensor
+from keras_ganvae.models.base import GenerativeModel
+from keras_ganvae.models.variational import VariationalAutoencoder
+
 BATCH = 500
 
+# A latent dimension is active if its posterior mean varies by more than this over the data
+# (Burda et al. 2015, "Importance Weighted Autoencoders").
+ACTIVE_VARIANCE = 0.01
 
-def encode(model, images, seed):
-    """q(z|x) of uint8 images under the model's own binarization.
+
+def encode(
+    model: VariationalAutoencoder, images: np.ndarray, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and log-variance of q(z|x).
 
     Args:
+        model: a VAE; its `binarization` applies.
         images: uint8 (N, H, W, C).
-        seed: of the binarization's draws.
+        seed: random seed of the binarization.
 
     Returns:
-        mean, log-variance: float32 (N, J) each.
+        mean and log-variance, float32 (N, J) each.
     """
     draws = keras.random.SeedGenerator(seed)
     parts = []
@@ -26,27 +39,22 @@ def encode(model, images, seed):
     return mean, log_var
 
 
-# A dimension carries information when its posterior mean varies over the data; the
-# threshold is Burda et al. 2015's.
-ACTIVE_VARIANCE = 0.01
-
-
-def active_dimensions(mean) -> int:
-    """How many latent dimensions the encoder uses, from the means (N, J) of q(z|x)."""
+def active_dimensions(mean: np.ndarray) -> int:
+    """Number of latent dimensions that the encoder uses, given the means (N, J) of q(z|x)."""
     return int((mean.var(axis=0) > ACTIVE_VARIANCE).sum())
 
 
-def decode(model, latents):
+def decode(model: GenerativeModel, latents: np.ndarray) -> np.ndarray:
     """z (N, J) -> float32 images (N, H, W, C) in [0, 1]."""
     return _in_batches(model.decode, latents)
 
 
-def logits(model, latents):
-    """z (N, J) -> float32 logits (N, H, W, C) of a VAE's p(x|z)."""
+def logits(model: VariationalAutoencoder, latents: np.ndarray) -> np.ndarray:
+    """z (N, J) -> float32 logits (N, H, W, C) of p(x|z)."""
     return _in_batches(model.logits, latents)
 
 
-def _in_batches(function, latents):
+def _in_batches(function: Callable[[Tensor], Tensor], latents: np.ndarray) -> np.ndarray:
     latents = np.asarray(latents, np.float32)
     parts = [
         np.asarray(function(tf.constant(latents[start : start + BATCH])))
@@ -55,8 +63,17 @@ def _in_batches(function, latents):
     return np.concatenate(parts)
 
 
-def draw_posterior(model, images, seed):
-    """One z ~ q(z|x) for each uint8 image, (N, J) float32."""
+def draw_posterior(model: VariationalAutoencoder, images: np.ndarray, seed: int) -> np.ndarray:
+    """One sample z ~ q(z|x) per image.
+
+    Args:
+        model: a VAE.
+        images: uint8 (N, H, W, C).
+        seed: random seed of the binarization and of the samples.
+
+    Returns:
+        float32 (N, J).
+    """
     mean, log_var = encode(model, images, seed)
     noise = np.random.default_rng(seed).standard_normal(mean.shape, dtype=np.float32)
     return mean + np.exp(0.5 * log_var) * noise

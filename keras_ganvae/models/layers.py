@@ -1,4 +1,4 @@
-"""Pieces that the architectures share and Keras lacks."""
+"""Building blocks that the architectures share and Keras lacks."""
 
 import keras
 from keras import layers, ops
@@ -10,10 +10,10 @@ from keras_ganvae.errors import InputError
 class DepthToSpace(layers.Layer):
     """Sub-pixel upsampling: (B, H, W, 4 C) -> (B, 2 H, 2 W, C).
 
-    A convolution at half the resolution followed by this costs a quarter of the same
-    convolution at full resolution, and draws no chequerboard as a strided transposed
-    convolution may (Shi et al. 2016, "Real-Time Single Image and Video Super-Resolution
-    Using an Efficient Sub-Pixel Convolutional Neural Network").
+    A convolution at half the resolution followed by this layer costs a quarter of the same
+    convolution at full resolution, and produces none of the checkerboard artefacts of strided
+    transposed convolutions (Shi et al. 2016, "Real-Time Single Image and Video
+    Super-Resolution Using an Efficient Sub-Pixel Convolutional Neural Network").
     """
 
     def call(self, inputs):
@@ -24,43 +24,44 @@ class DepthToSpace(layers.Layer):
         return (batch, height and 2 * height, width and 2 * width, depth // 4)
 
 
-def network(name, input_shape, *stack):
-    """A `keras.Sequential` with a fixed input shape, so that its weights exist at once.
+def network(name: str, input_shape: tuple[int, ...], *stack: layers.Layer) -> keras.Sequential:
+    """A built `keras.Sequential` with a fixed input shape.
 
-    Layers are named by their place: Keras's own names count what else the process has
-    made, and would differ in the file of the same model made twice.
+    Layers are named by their position. Keras's default names count the layers of the process,
+    so the same model built twice would be saved under different names.
     """
     for i, layer in enumerate(stack):
         layer.name = f"{i:02d}_{type(layer).__name__}"
     return keras.Sequential([keras.Input(input_shape), *stack], name=name)
 
 
-def to_tanh_range():
-    """[0, 1] -> [-1, 1], in front of a discriminator."""
+def to_tanh_range() -> layers.Layer:
+    """[0, 1] -> [-1, 1], the first layer of a discriminator."""
     return layers.Rescaling(2.0, offset=-1.0)
 
 
-def from_tanh_range():
-    """[-1, 1] -> [0, 1], behind a generator's tanh."""
+def from_tanh_range() -> layers.Layer:
+    """[-1, 1] -> [0, 1], the last layer of a generator that ends in tanh."""
     return layers.Rescaling(0.5, offset=0.5)
 
 
-def quarter(image_shape, arch, least=4):
-    """(H / 4, W / 4) of an image shape (H, W, C).
+def quarter(image_shape: tuple[int, int, int], arch: str, least: int = 4) -> tuple[int, int]:
+    """(H / 4, W / 4) of images (H, W, C): the size after two stages of stride 2.
 
     Args:
-        least: the smallest side that the network's convolutions leave anything of.
+        image_shape: (H, W, C).
+        arch: name of the architecture, for the error.
+        least: the smallest side for which the convolutions leave at least one pixel.
 
     Raises:
-        InputError: a side is not a multiple of 4, so two halvings can't be undone, or
-            is too small.
+        InputError: a side is not a multiple of 4, or smaller than `least`.
     """
     height, width, _ = image_shape
-    cure = "resize with --image-size, or train gan or vae"
+    remedy = "resize with `image_size`, or train gan or vae"
     if height % 4 or width % 4:
         raise InputError(
-            f"{arch} needs image sides that are multiples of 4, not {height}x{width}; {cure}"
+            f"{arch} needs image sides that are multiples of 4, not {height}x{width}; {remedy}"
         )
     if min(height, width) < least:
-        raise InputError(f"{arch} needs sides of {least} or more, not {height}x{width}; {cure}")
+        raise InputError(f"{arch} needs sides of {least} or more, not {height}x{width}; {remedy}")
     return height // 4, width // 4

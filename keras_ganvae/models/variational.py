@@ -1,48 +1,49 @@
-"""The variational autoencoder: an encoder q(z|x), a decoder p(x|z), and their ELBO."""
+"""The variational autoencoder: an encoder q(z|x) and a decoder p(x|z)."""
 
 import functools
+from typing import Any
 
 import keras
 import tensorflow as tf
 from keras import ops
 
 from keras_ganvae import equations
-from keras_ganvae.distributed.batch import Share, leave_sums_to_share
-from keras_ganvae.models.base import GenerativeModel, GlobalMean
+from keras_ganvae.distributed.batch import ReplicaBatch
+from keras_ganvae.equations import Tensor
+from keras_ganvae.models.base import GenerativeModel
 
 
 @keras.saving.register_keras_serializable("keras_ganvae")
 class VariationalAutoencoder(GenerativeModel):
-    """A VAE trained on equation (3), with (4) and (5) as its two terms.
+    """A VAE that minimizes equation (3), whose two terms are equations (4) and (5).
 
     Args:
-        encoder: pixels (B, H, W, C) -> (B, 2 J), the mean and the log-variance of
-            q(z|x) side by side.
+        encoder: pixels (B, H, W, C) -> (B, 2 J), mean and log-variance of q(z|x) concatenated.
         decoder: z (B, J) -> logits (B, H, W, C) of p(x|z).
-        beta: weight of the KL in the loss; 1 is the paper's.
-        binarization: what the pixels are before both networks see them: "stochastic"
-            (a fresh Bernoulli draw each time), "threshold" (rounded, the paper's) or
-            "none" (then equation (4) is a cross-entropy, not a likelihood).
-        seed: of the noise that training and validation draw.
-
-    Attributes:
-        contrast: factor on the logits of the images that `decode` makes, 1 for the means of
-            p(x|z); the loss never sees it. `training/contrast.py` fits it.
+        beta: weight of the KL term; 1 as in the paper.
+        binarization: how pixels are binarized before the model sees them: "stochastic" (a
+            Bernoulli sample in each step), "threshold" (rounded, as in the paper) or "none"
+            (equation (4) is then a cross-entropy, not a likelihood).
+        contrast: factor on the logits of decoded images; 1 decodes to the means of p(x|z).
+            The loss does not use it. `training/contrast.py` fits it.
+        seed: random seed of the noise that training and validation draw.
     """
 
+    kind = "variational"
     network_names = ("encoder", "decoder")
     optimizer_names = ("optimizer",)
+    logged_names = ("loss", "reconstruction", "kl")
 
     def __init__(
         self,
-        encoder,
-        decoder,
+        encoder: keras.Model,
+        decoder: keras.Model,
         *,
-        beta=1.0,
-        binarization="stochastic",
-        contrast=1.0,
-        seed=0,
-        **kwargs,
+        beta: float = 1.0,
+        binarization: str = "stochastic",
+        contrast: float = 1.0,
+        seed: int = 0,
+        **kwargs: Any,
     ):
         super().__init__(seed=seed, **kwargs)
         self.encoder = encoder
@@ -50,43 +51,46 @@ class VariationalAutoencoder(GenerativeModel):
         self.beta = beta
         self.binarization = binarization
         self.contrast = contrast
-        self.means = [GlobalMean(name) for name in ("loss", "reconstruction", "kl")]
         self.built = True  # both networks are
 
-    def compile(self, optimizer, **kwargs):
-        """Take the one optimizer, built at once so that its state can be restored."""
+    def compile(self, optimizer: keras.optimizers.Optimizer, **kwargs: Any) -> None:
+        """Set the optimizer; other arguments are those of `keras.Model`."""
         super().compile(optimizer=optimizer, auto_scale_loss=False, **kwargs)
-        self.optimizer.build(self.trainable_variables)
-        leave_sums_to_share(self.optimizer)
+        self._build_optimizers()
 
     @property
-    def latent_dim(self):
+    def latent_dim(self) -> int:
         return self.decoder.input_shape[-1]
 
     @property
-    def image_shape(self):
+    def image_shape(self) -> tuple[int, int, int]:
         return self.decoder.output_shape[1:]
 
-    def encode(self, images, training=False):
-        """Pixels (B, H, W, C) as the likelihood sees them -> mean, log-variance, (B, J) each."""
-        # Float32 whatever the precision of the networks: the KL has an exponential.
+    def encode(self, images: Tensor, training: bool = False) -> tuple[Tensor, Tensor]:
+        """Binarized pixels (B, H, W, C) -> mean and log-variance of q(z|x), (B, J) each."""
+        # float32 at any precision of the networks, as the KL has an exponential.
         return ops.split(ops.cast(self.encoder(images, training=training), "float32"), 2, axis=-1)
 
-    def logits(self, latents, training=False):
+    def logits(self, latents: Tensor, training: bool = False) -> Tensor:
         """z (B, J) -> float32 logits (B, H, W, C) of p(x|z)."""
         return ops.cast(self.decoder(latents, training=training), "float32")
 
-    def decode(self, latents):
-        """z (B, J) -> images (B, H, W, C) in [0, 1], the means of p(x|z) at contrast 1."""
+    def decode(self, latents: Tensor) -> Tensor:
+        """z (B, J) -> float32 images (B, H, W, C) in [0, 1]: means of p(x|z) at contrast 1."""
         return ops.sigmoid(self.contrast * self.logits(latents))
 
     def call(self, images, training=False):
-        """Reconstruction through the posterior's mean: images -> images in [0, 1]."""
+        """Reconstruct images (B, H, W, C) in [0, 1] from the means of q(z|x)."""
         mean, _ = self.encode(images)
         return self.decode(mean)
 
-    def binarize(self, images, seed):
-        """Images in [0, 1] as the likelihood sees them, by the model's binarization."""
+    def binarize(self, images: Tensor, seed: keras.random.SeedGenerator | None) -> Tensor:
+        """Binarize images in [0, 1] as the model's `binarization` says.
+
+        Args:
+            images: (B, H, W, C).
+            seed: used by "stochastic" only.
+        """
         return self._binarized(images, lambda: keras.random.uniform(ops.shape(images), seed=seed))
 
     def _binarized(self, images, draw_uniform):
@@ -98,48 +102,61 @@ class VariationalAutoencoder(GenerativeModel):
             case _:
                 return images
 
-    def terms(self, x, noise, training):
-        """The negative ELBO of equation (3) and its two parts, image by image.
+    def terms(self, x: Tensor, noise: Tensor, training: bool) -> dict[str, Tensor]:
+        """The negative ELBO of equation (3) and its two terms, per image.
 
         Args:
-            x: pixels as the likelihood sees them, (B, H, W, C).
+            x: binarized pixels, (B, H, W, C).
             noise: epsilon ~ N(0, I), (B, J).
+            training: passed to both networks.
 
         Returns:
-            dict of (B,) under the logged names, nats per image; `loss` is
-            reconstruction + beta kl.
+            (B,) float32 by logged name, in nats: `loss` is `reconstruction` + beta `kl`.
         """
-        mean, log_var = self.encode(x, training=training)
-        latents = equations.reparameterize(mean, log_var, noise)
-        logits = self.logits(latents, training=training)
-        log_likelihood = equations.bernoulli_log_likelihood(x, logits)
-        kl = ops.sum(equations.gaussian_kl(mean, log_var), axis=-1)
+        mean, log_var = self.encode(x, training=training)  # (B, J) each
+        latents = equations.reparameterize(mean, log_var, noise)  # section 2.2, (B, J)
+        logits = self.logits(latents, training=training)  # (B, H, W, C)
+        log_likelihood = equations.bernoulli_log_likelihood(x, logits)  # equation (4), (B,)
+        kl = ops.sum(equations.gaussian_kl(mean, log_var), axis=-1)  # equation (5), (B,)
         return {
-            "loss": equations.negative_elbo(log_likelihood, kl, self.beta),
+            "loss": equations.negative_elbo(log_likelihood, kl, self.beta),  # equation (3), (B,)
             "reconstruction": -log_likelihood,
             "kl": kl,
         }
 
-    def train_step(self, batch):
-        share = Share(batch)
-        x, noise = self._draw(share, self.noise_seed)
+    def train_step(self, data: Tensor) -> dict[str, Tensor]:
+        """Update both networks once, on the mean of equation (3) over the batch.
+
+        Args:
+            data: images (B, H, W, C) in [0, 1]; see `ReplicaBatch.of`.
+
+        Returns:
+            Scalar means of the epoch so far, by logged name.
+        """
+        batch = ReplicaBatch.of(data)
+        x, noise = self._inputs(batch, self.noise_seed)
+        (weights,) = self._weights_by_optimizer()
         with tf.GradientTape() as tape:
             terms = self.terms(x, noise, training=True)
-            loss = self.optimizer.scale_loss(share.mean(terms["loss"]))
-        weights = self.trainable_variables
-        move = (self.optimizer, tape.gradient(loss, weights), weights)
-        return self._log(self._move(share, terms, [move]), share)
+            loss = self.optimizer.scale_loss(batch.mean(terms["loss"]))
+        sums = self._apply_gradients(batch, [tape.gradient(loss, weights)], terms)
+        return self._log(batch, sums)
 
-    def test_step(self, batch):
-        share = Share(batch)
-        x, noise = self._draw(share, self.validation_noise_seed)
+    def test_step(self, data: Tensor) -> dict[str, Tensor]:
+        """Like `train_step`, without an update."""
+        batch = ReplicaBatch.of(data)
+        x, noise = self._inputs(batch, self.validation_noise_seed)
         terms = self.terms(x, noise, training=False)
-        return self._log(share.sums(self._totals(terms)), share)
+        return self._log(batch, batch.all_reduce(self._sums(terms)))
 
-    def _draw(self, share, seed):
-        uniform = functools.partial(share.uniform, self.image_shape, seed)
-        x = self._binarized(share.images, uniform)
-        return x, share.normal((self.latent_dim,), seed)
+    def _weights_by_optimizer(self):
+        return [self.trainable_variables]
+
+    def _inputs(self, batch, seed):
+        """Binarized pixels (B, H, W, C) and epsilon ~ N(0, I), (B, J)."""
+        uniform = functools.partial(batch.uniform, self.image_shape, seed)
+        x = self._binarized(batch.images, uniform)
+        return x, batch.normal((self.latent_dim,), seed)
 
     def get_config(self):
         return super().get_config() | {
@@ -150,7 +167,7 @@ class VariationalAutoencoder(GenerativeModel):
 
     @classmethod
     def from_config(cls, config):
-        # Files saved by 0.1.0 before the setting had its present spelling.
+        # Files saved by 0.1.0 have the British spelling.
         if "binarisation" in config:
             config["binarization"] = config.pop("binarisation")
         return super().from_config(config)

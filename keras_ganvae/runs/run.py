@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from keras_ganvae import data, runtime
+from keras_ganvae import architectures, data, runtime
+from keras_ganvae.architectures import ResolvedConfig
 from keras_ganvae.config import TrainConfig
 from keras_ganvae.distributed.cluster import LOGS
 from keras_ganvae.errors import InputError, first_line
@@ -33,12 +34,12 @@ class Run:
     """One run folder. `record` is the whole of its config.json."""
 
     path: Path
-    config: TrainConfig
+    config: ResolvedConfig
     record: dict
 
     @classmethod
     def create(
-        cls, path: Path, config: TrainConfig, dataset: data.Dataset, trained_on: str
+        cls, path: Path, config: ResolvedConfig, dataset: data.Dataset, trained_on: str
     ) -> "Run":
         """Empty the folder and write config.json: enough to repeat the run.
 
@@ -117,7 +118,7 @@ class Run:
 
     @property
     def is_variational(self) -> bool:
-        return self.config.beta is not None
+        return architectures.kind_of(self.config.arch) == "variational"
 
     @property
     def is_finished(self) -> bool:
@@ -196,8 +197,6 @@ class Run:
             ) from error
 
     def _model_in_training(self):
-        from keras_ganvae import architectures
-
         dataset = self.record["dataset"]
         with runtime.dtype_policy(self.config.precision):
             model = architectures.build(self.config, dataset["image_shape"])

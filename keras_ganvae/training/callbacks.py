@@ -17,10 +17,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_ganvae.config import TrainConfig
+from keras_ganvae.architectures import ResolvedConfig
 from keras_ganvae.data import Dataset
 from keras_ganvae.data.position import Position
-from keras_ganvae.distributed.cluster import own_log
+from keras_ganvae.distributed.cluster import worker_log
 from keras_ganvae.errors import GateFailed
 from keras_ganvae.files import write_text
 from keras_ganvae.models import latents
@@ -129,7 +129,7 @@ class Pictures(keras.callbacks.Callback):
     def __init__(
         self,
         folder: Path,
-        config: TrainConfig,
+        config: ResolvedConfig,
         history: History,
         validation_images: np.ndarray,
         is_variational: bool,
@@ -237,7 +237,7 @@ class WorkerLog(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         values = (f"{name} {float(value):.9g}" for name, value in logs.items())
-        own_log.info("epoch %d: %s", epoch + 1, ", ".join(values))
+        worker_log.info("epoch %d: %s", epoch + 1, ", ".join(values))
 
 
 def duration(seconds: float) -> str:

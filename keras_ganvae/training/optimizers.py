@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from keras_ganvae.config import TrainConfig
+from keras_ganvae.architectures import ResolvedConfig
 from keras_ganvae.errors import InputError
 
 log = logging.getLogger("keras_ganvae")
@@ -15,7 +15,7 @@ log = logging.getLogger("keras_ganvae")
 FINAL_SHARE = 0.01
 
 
-def make_optimizer(config: TrainConfig, steps_per_epoch: int, name: str) -> Any:
+def make_optimizer(config: ResolvedConfig, steps_per_epoch: int, name: str) -> Any:
     """Adam or plain SGD with the config's schedule, and loss scaling under float16."""
     rate = learning_rate(config, steps_per_epoch)
     if config.optimizer == "sgd":
@@ -27,7 +27,7 @@ def make_optimizer(config: TrainConfig, steps_per_epoch: int, name: str) -> Any:
     return optimizer
 
 
-def learning_rate(config: TrainConfig, steps_per_epoch: int) -> Any:
+def learning_rate(config: ResolvedConfig, steps_per_epoch: int) -> Any:
     """A constant, or a cosine over `schedule_epochs` that stays at its final value."""
     if config.schedule == "constant":
         return config.learning_rate
@@ -36,7 +36,7 @@ def learning_rate(config: TrainConfig, steps_per_epoch: int) -> Any:
     )
 
 
-def compile_model(model: Any, config: TrainConfig, steps_per_epoch: int) -> None:
+def compile_model(model: Any, config: ResolvedConfig, steps_per_epoch: int) -> None:
     """Compile a model with one optimizer for each name in `model.optimizer_names`."""
     optimizers = {
         name: make_optimizer(config, steps_per_epoch, name) for name in model.optimizer_names
@@ -57,7 +57,7 @@ XLA_SPEEDUP = {
 }
 
 
-def use_xla(config: TrainConfig) -> bool:
+def use_xla(config: ResolvedConfig) -> bool:
     """Whether to compile the step with XLA: `jit=auto` does where it was measured to be faster.
 
     Raises:
@@ -70,7 +70,7 @@ def use_xla(config: TrainConfig) -> bool:
     return config.jit == "on"
 
 
-def described_compilation(config: TrainConfig) -> str:
+def described_compilation(config: ResolvedConfig) -> str:
     """Whether XLA compiles the step and why, such as "XLA off (0.73x throughput)"."""
     choice = "XLA on" if use_xla(config) else "XLA off"
     if config.jit != "auto":

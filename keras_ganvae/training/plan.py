@@ -72,7 +72,7 @@ def _step_seconds(model, setup):
     """The median time of a step, over a few seconds."""
     batches = iter(training_data(setup, Position()))
     model.make_train_function()
-    name = model.means[0].name
+    name = model.metrics[0].name
     times, end = [], math.inf
     while time.perf_counter() < end or len(times) <= WARM_UP:
         start = time.perf_counter()

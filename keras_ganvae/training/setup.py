@@ -12,17 +12,18 @@ from typing import Any
 import tensorflow as tf
 
 from keras_ganvae import architectures, runtime
+from keras_ganvae.architectures import ResolvedConfig
 from keras_ganvae.config import TrainConfig
 from keras_ganvae.data import Dataset
 from keras_ganvae.data.pipeline import steps_per_epoch, training_batches
 from keras_ganvae.data.position import Position
 from keras_ganvae.distributed import cluster as clusters
-from keras_ganvae.distributed.batch import guard_convolutions, synchronise_batch_norm
 from keras_ganvae.distributed.cluster import Cluster
+from keras_ganvae.distributed.keras_patches import allow_empty_batches, synchronize_batch_norm
 from keras_ganvae.distributed.placement import ONE_DEVICE, Placement, place
 from keras_ganvae.errors import InputError
 from keras_ganvae.files import sha256_of
-from keras_ganvae.models.adversarial import PENALISED
+from keras_ganvae.models.adversarial import PENALTY_EVERY
 from keras_ganvae.runs.run import load_dataset
 from keras_ganvae.training.optimizers import compile_model, described_compilation, use_xla
 
@@ -41,7 +42,7 @@ class Setup:
     config: resolved, so that no setting is None that its kind of model has.
     """
 
-    config: TrainConfig
+    config: ResolvedConfig
     dataset: Dataset
     placement: Placement
 
@@ -83,16 +84,16 @@ def _binarization(given, config, dataset):
     return "none"
 
 
-def build_model(config: TrainConfig, dataset: Dataset, placement: Placement = ONE_DEVICE) -> Any:
+def build_model(config: ResolvedConfig, dataset: Dataset, placement: Placement = ONE_DEVICE) -> Any:
     """Build and compile the model of a resolved config for the images of a data set."""
     runtime.prepare(config.seed, config.precision, use_xla(config))
     with placement.scope():
         model = architectures.build(config, dataset.image_shape)
         compile_model(model, config, steps_per_epoch(len(dataset.train), config.batch_size))
     if config.sync_batch_norm:
-        synchronise_batch_norm(model)
+        synchronize_batch_norm(model)
     if _may_lack_images(config, dataset, placement.replicas.total):
-        guard_convolutions(model)
+        allow_empty_batches(model)
     return model
 
 
@@ -100,7 +101,7 @@ def _may_lack_images(config, dataset, replicas):
     """Whether a replica's part of a last batch may be empty, or have no penalised image."""
     counts = ((dataset.train, config.batch_size), (dataset.validation, VALIDATION_BATCH))
     last = [len(images) % size or size for images, size in counts]
-    return replicas > 1 and min(last) < replicas * PENALISED
+    return replicas > 1 and min(last) < replicas * PENALTY_EVERY
 
 
 def training_data(setup: Setup, position: Position) -> tf.data.Dataset:
@@ -133,10 +134,13 @@ def synchronized(setup: Setup, folder: Path, checkpoint: Path | None = None) -> 
         "versions": runtime.versions(),
         "checkpoint": checkpoint and (checkpoint.name, sha256_of(checkpoint / "manifest.json")),
     }
-    with clusters.losing_nobody(cluster, "its own output says why; start all again"):
-        clusters.agree(setup.placement.strategy, facts)
-    cure = f"resume by starting all of them again with `resume={folder}`"
-    with clusters.losing_nobody(cluster, cure), clusters.logging_to(folder, cluster, checkpoint):
+    with clusters.lost_workers_as_errors(cluster, "its output says why; restart all workers"):
+        clusters.check_same(setup.placement.strategy, facts)
+    remedy = "restart all workers"
+    with (
+        clusters.lost_workers_as_errors(cluster, remedy, resume=folder),
+        clusters.log_file(folder, cluster, append=checkpoint is not None),
+    ):
         yield
-        # A worker ends when the whole run is finished, not before.
-        clusters.agree(setup.placement.strategy, {"end": setup.config.epochs})
+        # A worker ends when the run is finished, not before.
+        clusters.check_same(setup.placement.strategy, {"end": setup.config.epochs})

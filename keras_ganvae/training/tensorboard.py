@@ -15,7 +15,7 @@ from keras import ops
 from tensorboard.plugins.hparams import api as hparams
 
 from keras_ganvae import equations
-from keras_ganvae.config import TrainConfig
+from keras_ganvae.architectures import ResolvedConfig
 from keras_ganvae.files import sync
 from keras_ganvae.models import latents
 from keras_ganvae.training.collapse import CollapseWatch
@@ -93,7 +93,7 @@ class TensorBoard(keras.callbacks.Callback):
     def __init__(
         self,
         folder: Path,
-        config: TrainConfig,
+        config: ResolvedConfig,
         history: Any,
         collapse: CollapseWatch,
         pictures: Any,

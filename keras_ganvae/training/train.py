@@ -22,8 +22,8 @@ from keras_ganvae import runtime
 from keras_ganvae.config import TrainConfig
 from keras_ganvae.data.pipeline import bad_images_told, batches, steps_per_epoch
 from keras_ganvae.data.position import Position
-from keras_ganvae.distributed.batch import spread_dropout
-from keras_ganvae.distributed.cluster import Cluster, leaving_signals_to_the_chief
+from keras_ganvae.distributed.cluster import Cluster, signals_left_to_chief
+from keras_ganvae.distributed.keras_patches import decorrelate_dropout
 from keras_ganvae.distributed.placement import place
 from keras_ganvae.errors import InputError
 from keras_ganvae.files import remove_unfinished
@@ -142,9 +142,9 @@ def resume(
 
 def _train(run, model, setup, start, checkpoint_minutes):
     """Fit the model and finish the run; workers other than the chief only fit."""
-    spread_dropout(model)
+    decorrelate_dropout(model)
     if not setup.placement.is_chief:
-        with leaving_signals_to_the_chief():
+        with signals_left_to_chief():
             fit(model, setup, start.position, [StopOnNonFinite(start.position.step), WorkerLog()])
         return None
     callbacks = Callbacks.of(

@@ -1,10 +1,10 @@
-"""Trains every architecture a few steps under one strategy; a process of test_strategies.py.
+"""Train every architecture for a few steps under one strategy; run by test_strategies.py.
 
     python equality.py FOLDER STRATEGY [WORKERS INDEX]
 
 Writes FOLDER/STRATEGY-INDEX.npz: for each architecture the gradient of the first step, the
-values of each epoch, and the weights at the end. Mirrored replicas also write `dropout seeds`, a
-row for each layer, and workers `scalar logs`: what Keras says of a step that returns them.
+logs of each epoch, and the final weights. Mirrored replicas also write `dropout seeds`, a row
+for each layer; workers also write `scalar logs`, Keras's error for a step that returns scalars.
 """
 
 import dataclasses
@@ -14,10 +14,10 @@ from pathlib import Path
 from keras_ganvae import architectures, runtime
 from keras_ganvae.config import TrainConfig
 
-# 43 images in batches of 8: the last one holds 3, unequal shares for two replicas.
+# 43 images in batches of 8: the last batch has 3, which two replicas share unequally.
 SETTINGS = {"dataset": "synthetic", "limit": 43, "batch_size": 8, "epochs": 2, "latent_dim": 5}
-# In batches of 7 the last holds 1, and one of two replicas has none of it. By plain descent:
-# Adam divides by the gradient's own size, and so few images make rounding as large as that.
+# In batches of 7 the last has 1 image, so one of two replicas has none. With SGD: Adam divides by
+# the size of the gradient, which for so few images is as small as rounding errors.
 LAST_ALONE = {"batch_size": 7, "epochs": 1, "optimizer": "sgd", "learning_rate": 1e-3}
 
 
@@ -25,12 +25,12 @@ def main(folder, strategy, workers=None, index="0"):
     runtime.start()
     import numpy as np
 
-    from keras_ganvae.distributed import cluster
+    from keras_ganvae.distributed.cluster import Cluster
     from keras_ganvae.training.setup import prepare
 
     replicas = 2 if strategy == "mirrored" else None
     config = TrainConfig(arch="vae", strategy=strategy, replicas=replicas, **SETTINGS)
-    job = prepare(config, cluster.from_flags(workers, workers and int(index)))
+    job = prepare(config, Cluster.of(workers, workers and int(index)))
     found = {}
     for arch in architectures.names():
         job = dataclasses.replace(job, config=settings_of(arch))
@@ -46,8 +46,8 @@ def main(folder, strategy, workers=None, index="0"):
 
 
 def settings_of(arch, **changes):
-    # Each replica drops other units; without dropout the steps are the same.
-    gan = architectures.load(arch).KIND == "adversarial"
+    # Without dropout, as each replica drops different units.
+    gan = architectures.kind_of(arch) == "adversarial"
     config = TrainConfig(arch=arch, schedule="constant", dropout=False if gan else None, **SETTINGS)
     return architectures.resolve(dataclasses.replace(config, **changes))
 
@@ -67,7 +67,7 @@ def built(job):
 
 
 def fit_epochs(model, job):
-    """The values of each epoch, validation's among them."""
+    """The logs of each epoch, including validation."""
     import keras
 
     from keras_ganvae.data.position import Position
@@ -80,7 +80,7 @@ def fit_epochs(model, job):
 
 
 def first_gradient(job):
-    """Of all weights, from one step of gradient descent at rate 1."""
+    """The gradient with respect to all weights, from a step of SGD at learning rate 1."""
     import numpy as np
 
     from keras_ganvae.data.position import Position
@@ -97,14 +97,14 @@ def first_gradient(job):
 
 
 def dropout_seeds(job):
-    """Of each replica (columns), of each dropout layer of a GAN (rows)."""
+    """The seed of each dropout layer of a GAN (rows) on each replica (columns)."""
     import keras
 
-    from keras_ganvae.distributed.batch import spread_dropout
+    from keras_ganvae.distributed.keras_patches import decorrelate_dropout
 
     gan = architectures.resolve(TrainConfig(arch="gan", **SETTINGS))
     model = built(dataclasses.replace(job, config=gan))
-    spread_dropout(model)
+    decorrelate_dropout(model)
     layers = [x for x in model.discriminator.layers if isinstance(x, keras.layers.Dropout)]
     return [[int(seed[0]) for seed in x.seed_generator.state.value.values] for x in layers]
 
@@ -118,7 +118,7 @@ def error_of_scalar_logs(job) -> str:
 
     class Plain(keras.Model):
         def _maybe_symbolic_build(self, iterator=None, data_batch=None):
-            """Not what is asked about."""
+            """Skip Keras's own build, which fails for another reason."""
 
         def train_step(self, batch):
             return {"loss": tf.reduce_mean(batch[0])}

@@ -1,4 +1,4 @@
-"""Workers that find each other, agree, and do not wait for the dead."""
+"""Workers find each other, check that they agree, and stop when one of them dies."""
 
 import json
 import os
@@ -12,103 +12,107 @@ from pathlib import Path
 
 import pytest
 
-from keras_ganvae.distributed import cluster
-from keras_ganvae.distributed.cluster import Cluster
+from keras_ganvae.distributed.cluster import Cluster, check_port
 from keras_ganvae.errors import InputError
 
 LAUNCH = Path(__file__).parents[2] / "scripts" / "launch_local.py"
 TWO = "127.0.0.1:1,127.0.0.1:2"
 
 
-def test_flags_name_the_workers_and_this_one():
-    found = cluster.from_flags("a:1, b:2", 1)
+def test_a_cluster_from_a_list_of_addresses():
+    found = Cluster.of("a:1, b:2", 1)
     assert found == Cluster(("a:1", "b:2"), 1) and not found.is_chief
-    assert cluster.from_flags(None, None) is None
+    assert found.address == "b:2"
+    assert Cluster.of("a:1, b:2", 0).is_chief
+    assert Cluster.of(None, None) is None
 
 
 @pytest.mark.parametrize(
     ("workers", "index", "message"),
     [
-        (TWO, 2, "worker index 2 is not one of the 2 workers"),
-        (TWO, -1, "worker index -1"),
-        (TWO, None, "go together"),
-        (None, 0, "go together"),
-        ("a:1,a:1", 0, "listed twice"),
-        ("a,b:2", 0, "HOST:PORT, not 'a'"),
-        ("a:1,b:x", 0, "HOST:PORT, not 'b:x'"),
-        ("a:1,b:70000", 0, "HOST:PORT, not 'b:70000'"),
-        ("", 0, "HOST:PORT, not ''"),
+        (TWO, 2, "`worker_index` 2 is out of range: `workers` lists 2, numbered 0 to 1"),
+        (TWO, -1, "`worker_index` -1"),
+        (TWO, None, "`workers` and `worker_index` must be given together"),
+        (None, 0, "`workers` and `worker_index` must be given together"),
+        ("a:1,a:1", 0, "`workers` lists an address twice"),
+        ("a,b:2", 0, "HOST:PORT,..., not 'a'"),
+        ("a:1,b:x", 0, "HOST:PORT,..., not 'b:x'"),
+        ("a:1,b:70000", 0, "HOST:PORT,..., not 'b:70000'"),
+        ("", 0, "HOST:PORT,..., not ''"),
     ],
 )
-def test_lists_that_do_not_fit_are_refused(workers, index, message):
+def test_an_invalid_list_is_an_error(workers, index, message):
     with pytest.raises(InputError, match=message):
-        cluster.from_flags(workers, index)
+        Cluster.of(workers, index)
 
 
-def _variable(kind, index, **jobs):
+def _tf_config(kind, index, **jobs):
     return json.dumps({"cluster": jobs, "task": {"type": kind, "index": index}})
 
 
 @pytest.mark.parametrize(
     ("text", "index"),
     [
-        (_variable("worker", 1, worker=["a:1", "b:2"]), 1),
-        (_variable("chief", 0, chief=["a:1"], worker=["b:2"]), 0),
-        (_variable("worker", 0, chief=["a:1"], worker=["b:2"]), 1),
-        (_variable("worker", "1", worker=["a:1", "b:2"]), 1),
+        (_tf_config("worker", 1, worker=["a:1", "b:2"]), 1),
+        (_tf_config("chief", 0, chief=["a:1"], worker=["b:2"]), 0),
+        (_tf_config("worker", 0, chief=["a:1"], worker=["b:2"]), 1),
+        (_tf_config("worker", "1", worker=["a:1", "b:2"]), 1),
     ],
 )
-def test_the_variable_of_launchers_is_read(text, index):
-    assert cluster.from_environment(text) == Cluster(("a:1", "b:2"), index)
+def test_a_cluster_from_tf_config(text, index):
+    assert Cluster.from_tf_config(text) == Cluster(("a:1", "b:2"), index)
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (None, "needs --workers"),
-        ("", "needs --workers"),
-        ("{", "TF_CONFIG can't be used"),
-        ("[]", "TF_CONFIG can't be used"),
-        ("{}", "TF_CONFIG can't be used"),
-        (_variable("evaluator", 0, worker=["a:1"]), "evaluator, which does not train"),
-        (_variable("worker", 3, worker=["a:1"]), "lists 1 workers, not 4"),
-        (_variable("chief", 0, worker=["a"]), "HOST:PORT"),
+        (None, "needs `workers`"),
+        ("", "needs `workers`"),
+        ("{", "TF_CONFIG is invalid"),
+        ("[]", "TF_CONFIG is invalid"),
+        ("{}", "TF_CONFIG is invalid"),
+        (
+            _tf_config("evaluator", 0, worker=["a:1"]),
+            "this process is evaluator, which does not train",
+        ),
+        (_tf_config("worker", 3, worker=["a:1"]), "TF_CONFIG has no worker 3; it lists 1"),
+        (_tf_config("chief", 0, worker=["a"]), "HOST:PORT"),
     ],
 )
-def test_a_variable_that_is_wrong_is_refused(text, message):
+def test_an_invalid_tf_config_is_an_error(text, message):
     with pytest.raises(InputError, match=message):
-        cluster.from_environment(text)
+        Cluster.from_tf_config(text)
 
 
-def test_a_port_in_use_is_named():
+def test_the_error_names_a_port_in_use():
     with socket.socket() as other:
         other.bind(("", 0))
         other.listen()
         port = other.getsockname()[1]
         with pytest.raises(InputError, match=f"worker 0 can't listen at 127.0.0.1:{port}"):
-            cluster.check_port(Cluster((f"127.0.0.1:{port}",), 0))
-    cluster.check_port(Cluster((f"127.0.0.1:{port}",), 0))
+            check_port(Cluster((f"127.0.0.1:{port}",), 0))
+    check_port(Cluster((f"127.0.0.1:{port}",), 0))
 
 
-# Settings that are refused before anything is waited for.
+# Errors before any waiting.
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--strategy", "multi-worker"], "needs --out"),
-        (["--workers", TWO, "--worker-index", "0"], "for --strategy multi-worker"),
-        (["--strategy", "mirrored", "--device", "cpu"], "--replicas N"),
-        (["--replicas", "2"], "--replicas is for --strategy mirrored"),
+        (["--workers", TWO, "--worker-index", "0"], "--workers needs --strategy multi-worker"),
+        (["--strategy", "mirrored", "--device", "cpu"], "set --replicas to N"),
+        (["--replicas", "2"], "--replicas needs --strategy mirrored"),
         (["--strategy", "mirrored", "--replicas", "3"], "multiple of 3"),
         (["--strategy", "mirrored", "--replicas", "2", "--jit", "on"], "one device"),
-        (["--device", "gpu:x"], "--device is auto, cpu"),
+        (["--device", "gpu:x"], "--device must be auto, cpu"),
         (["--device", "gpu:99"], "no gpu:99"),
         (["--strategy", "miror"], "unknown strategy 'miror'; did you mean 'mirrored'"),
         (["--cache", "disc"], "unknown cache 'disc'; did you mean 'disk'"),
     ],
 )
-def test_what_can_not_be_placed_is_one_line(terminal, tmp_path, arguments, message):
+def test_an_impossible_placement_is_one_line(terminal, tmp_path, arguments, message):
     out = [] if "needs --out" in message else ["--out", tmp_path / "run"]
     done = terminal(
         "train", "--arch", "vae", "--dataset", "synthetic", "--limit", 200, *arguments, *out
@@ -118,7 +122,7 @@ def test_what_can_not_be_placed_is_one_line(terminal, tmp_path, arguments, messa
     assert not (tmp_path / "run").exists()
 
 
-# Real processes.
+# Two worker processes.
 
 SETTINGS = ("--arch", "vae", "--dataset", "synthetic", "--limit", "400", "--batch-size", "20")
 
@@ -129,7 +133,7 @@ def launch(*arguments):
 
 
 def ended(process):
-    """(exit code, what it said)."""
+    """(exit code, stdout and stderr)."""
     output, errors = process.communicate(timeout=400)
     return process.returncode, output + errors
 
@@ -140,21 +144,21 @@ def weights(run):
 
 
 def history(run):
-    """Without its two columns of times."""
+    """The rows of history.csv without the two columns of times."""
     rows = (run / "history.csv").read_text().splitlines()
     return [row.split(",")[:1] + row.split(",")[3:] for row in rows]
 
 
 @pytest.mark.slow
-def test_a_killed_worker_stops_the_other_and_all_resume_to_the_same_bytes(tmp_path):
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
+def test_a_killed_worker_stops_the_others_and_resuming_gives_the_same_bytes(tmp_path):
+    uninterrupted, broken = tmp_path / "uninterrupted", tmp_path / "broken"
     settings = (*SETTINGS, "--epochs", 5)
-    assert ended(launch(*settings, "--out", whole))[0] == 0
-    assert sorted(path.name for path in (whole / "logs").iterdir()) == [
+    assert ended(launch(*settings, "--out", uninterrupted))[0] == 0
+    assert sorted(path.name for path in (uninterrupted / "logs").iterdir()) == [
         "worker-0.log",
         "worker-1.log",
     ]
-    assert "epoch 5: " in (whole / "logs" / "worker-1.log").read_text()
+    assert "epoch 5: " in (uninterrupted / "logs" / "worker-1.log").read_text()
 
     process = launch(*settings, "--out", broken)
     wait_for(lambda: (broken / "checkpoint" / "00002-0000000").exists(), process)
@@ -163,17 +167,15 @@ def test_a_killed_worker_stops_the_other_and_all_resume_to_the_same_bytes(tmp_pa
     code, said = ended(process)
     assert time.monotonic() - start < 60
     assert code == 128 + signal.SIGKILL
-    assert "worker 1 was ended by SIGKILL" in said
-    assert (
-        f"another worker has stopped answering; go on by starting all again with --resume {broken}"
-        in said
-    )
+    assert "worker 1 was killed by SIGKILL" in said
+    assert "another worker does not respond; restart all workers" in said
+    assert f"--resume {broken}" in said
     assert not (broken / "model.keras").exists()
 
     assert ended(launch("--resume", broken))[0] == 0
-    assert weights(broken) == weights(whole)
-    assert history(broken) == history(whole)
-    assert (broken / "prior.npz").read_bytes() == (whole / "prior.npz").read_bytes()
+    assert weights(broken) == weights(uninterrupted)
+    assert history(broken) == history(uninterrupted)
+    assert (broken / "prior.npz").read_bytes() == (uninterrupted / "prior.npz").read_bytes()
 
 
 def wait_for(condition, process):
@@ -185,7 +187,7 @@ def wait_for(condition, process):
 
 
 def worker_pid(parent, index):
-    """The process of one worker of a launch."""
+    """The process id of one worker of a launch."""
     children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
     commands = {pid: Path(f"/proc/{pid}/cmdline").read_text().split("\0") for pid in children}
     wanted = ["--worker-index", str(index)]
@@ -194,7 +196,7 @@ def worker_pid(parent, index):
 
 
 @pytest.mark.slow
-def test_workers_with_other_settings_are_told_before_a_step(tmp_path, free_addresses):
+def test_workers_with_different_settings_stop_before_the_first_step(tmp_path, free_addresses):
     addresses = free_addresses(2)
     command = [sys.executable, "-m", "keras_ganvae", "train", *SETTINGS, "--epochs", "1"]
     command += ["--strategy", "multi-worker", "--workers", addresses, "--out", tmp_path / "run"]
@@ -215,7 +217,7 @@ def test_workers_with_other_settings_are_told_before_a_step(tmp_path, free_addre
 
 
 @pytest.mark.slow
-def test_an_interrupted_launch_saves_and_says_how_to_go_on(tmp_path):
+def test_an_interrupted_launch_saves_and_says_how_to_resume(tmp_path):
     process = launch(*SETTINGS, "--epochs", 500, "--out", tmp_path / "run")
     wait_for(lambda: (tmp_path / "run" / "checkpoint" / "00001-0000000").exists(), process)
     process.send_signal(signal.SIGINT)

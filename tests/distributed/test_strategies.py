@@ -1,4 +1,4 @@
-"""Two replicas, and two worker processes, at one device's batch: the same training."""
+"""Two replicas, and two worker processes, train as one device does on the same batches."""
 
 import subprocess
 import sys
@@ -10,14 +10,14 @@ import pytest
 from keras_ganvae import architectures
 
 TRAINER = Path(__file__).with_name("equality.py")
-ROUNDING = 1e-6  # of float32, over sums in another order
+ROUNDING = 1e-6  # float32, sums in a different order
 
-pytestmark = pytest.mark.slow  # four processes, each of which traces all the steps
+pytestmark = pytest.mark.slow  # four processes trace every step
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory, free_addresses):
-    """What each strategy found, by its name; "worker 1" is the second process of two."""
+    """The results of each strategy by name; "worker 1" is the second of two processes."""
     folder = tmp_path_factory.mktemp("strategies")
 
     def start(*arguments):
@@ -53,15 +53,15 @@ def test_replicas_train_as_one_device_does(trained, strategy, arch):
     error = np.linalg.norm(several.pop(gradient) - one[gradient])
     assert error <= ROUNDING * np.linalg.norm(one.pop(gradient))
     for name, value in one.items():
-        # Adam divides by the gradient's own size, so rounding grows where that is small.
+        # Adam divides by the size of the gradient, which magnifies rounding where that is small.
         tolerance = {"rtol": 0, "atol": 1e-4} if " weight " in name else {"rtol": 1e-5}
         np.testing.assert_allclose(several[name], value, **tolerance, err_msg=name)
 
 
 @pytest.mark.parametrize("arch", ["cvae", "dcgan"])
 @pytest.mark.parametrize("strategy", ["mirrored", "multi-worker"])
-def test_a_replica_may_have_none_of_the_last_batch(trained, strategy, arch):
-    """Convolutions of no images fail under oneDNN, unless they are guarded."""
+def test_a_replica_may_have_no_image_of_the_last_batch(trained, strategy, arch):
+    """oneDNN's convolutions fail on an empty batch, unless they are patched."""
     one, several = (_of(trained[each], f"{arch}, 1 left:") for each in ("single", strategy))
     assert one.keys() == several.keys() and len(one) > 10
     for name, value in one.items():
@@ -74,12 +74,12 @@ def test_workers_end_with_the_same_bytes(trained):
         assert value.tobytes() == trained["worker 1"][name].tobytes(), name
 
 
-def test_each_replica_drops_other_units(trained):
+def test_each_replica_drops_different_units(trained):
     seeds = trained["mirrored"]["dropout seeds"]
     assert seeds.ndim == 2 and seeds.shape[1] == 2 and len(np.unique(seeds)) == seeds.size
 
 
 def test_upstream_still_reduces_scalars_over_their_first_axis(trained):
-    """Else keras-team/keras#20585 is mended, and `GenerativeModel._of_iterator` need not."""
+    """If this fails, keras-team/keras#20585 is fixed: see `ReplicatedModel`."""
     for name in ("multi-worker", "worker 1"):
         assert "Invalid reduction dimension 0" in str(trained[name]["scalar logs"])

@@ -1,3 +1,5 @@
+"""The GAN's objective, its simultaneous steps, and the EMA of its generator."""
+
 import keras
 import numpy as np
 import pytest
@@ -8,15 +10,15 @@ from keras_ganvae import architectures
 CASES = [
     (arch, preset)
     for arch in architectures.names()
-    if architectures.load(arch).KIND == "adversarial"
+    if architectures.kind_of(arch) == "adversarial"
     for preset in ("default", "paper")
 ]
-PLAYERS = {"generator": "discriminator", "discriminator": "generator"}
+OTHER = {"generator": "discriminator", "discriminator": "generator"}
 
 
 @pytest.fixture
 def fixed_noise(monkeypatch):
-    """`fixed_noise(latents)`: all noise from here on is the beginning of these latents."""
+    """`fixed_noise(latents)`: from then on, every draw of noise is the first of these latents."""
 
     def fix(latents):
         monkeypatch.setattr(keras.random, "normal", lambda shape, **_: latents[: shape[0]])
@@ -48,23 +50,24 @@ def _values(variables):
     return [np.array(variable) for variable in variables]
 
 
-@pytest.mark.parametrize("player", PLAYERS)
+@pytest.mark.parametrize("updated", OTHER)
 @pytest.mark.parametrize("case", CASES, ids="-".join)
-def test_a_players_step_leaves_the_other_untouched(make_model, digits, case, player):
-    """With the other's learning rate at zero, so that only this player's step moves."""
-    other = PLAYERS[player]
+def test_one_networks_update_leaves_the_other_untouched(make_model, digits, case, updated):
+    """The other's learning rate is zero; batch-norm statistics are checked elsewhere."""
+    other = OTHER[updated]
     model = make_model(*case, rates={f"{other}_optimizer": 0.0})
-    moving, still = (getattr(model, name).trainable_variables for name in (player, other))
-    before = _values(moving), _values(still)
+    weights = getattr(model, updated).trainable_variables
+    still = getattr(model, other).trainable_variables
+    before = _values(weights), _values(still)
     model.train_step(_real(digits))
     assert _equal(_values(still), before[1])
-    changed = [not np.array_equal(a, b) for a, b in zip(_values(moving), before[0], strict=True)]
+    changed = [not np.array_equal(a, b) for a, b in zip(_values(weights), before[0], strict=True)]
     assert np.mean(changed) > 0.8
 
 
 @pytest.mark.parametrize("case", CASES, ids="-".join)
-def test_each_player_descends_its_own_loss(make_model, digits, fixed_noise, case):
-    """One step of plain SGD is minus the rate times the gradient of that player's loss."""
+def test_each_network_descends_its_own_loss(make_model, digits, fixed_noise, case):
+    """A step of plain SGD is minus the learning rate times the gradient of that network's loss."""
     model = make_model(
         *case, optimizer="sgd", learning_rate=0.5, dropout=False, gradient_penalty=0.0
     )
@@ -89,8 +92,10 @@ def test_each_player_descends_its_own_loss(make_model, digits, fixed_noise, case
 
 
 def test_the_penalty_adds_its_gradient_to_the_discriminators_alone(make_model, digits):
-    """One step of plain SGD with it and without: they differ by R1's gradient, of the images
-    0, 4, 8 and 12 of 16, which forward differentiation along D's own slope gives too."""
+    """Steps of plain SGD with and without R1 differ by R1's gradient at every fourth image.
+
+    The expected gradient comes from forward-mode differentiation along D's own gradient.
+    """
     gamma, rate, real = 3.0, 0.5, _real(digits)
     plain, model = (
         make_model("dcgan", optimizer="sgd", learning_rate=rate, gradient_penalty=each)
@@ -119,7 +124,7 @@ def test_the_penalty_adds_its_gradient_to_the_discriminators_alone(make_model, d
     np.testing.assert_allclose(found, wanted, rtol=1e-3, atol=1e-4 * np.abs(wanted).max())
 
 
-def test_the_logged_loss_has_no_penalty(make_model, digits):
+def test_the_logged_loss_does_not_include_the_penalty(make_model, digits):
     first, second = (
         make_model("dcgan", gradient_penalty=gamma).train_step(_real(digits))
         for gamma in (0.0, 100.0)
@@ -131,7 +136,7 @@ def test_the_logged_loss_has_no_penalty(make_model, digits):
 def test_batch_norm_statistics_come_from_one_pass_of_each_batch(
     make_model, digits, fixed_noise, case
 ):
-    """G's from its latents, D's from the real and the generated images; nothing else adds."""
+    """G's come from its latents, D's from the real and the generated images, once each."""
     model = make_model(*case, dropout=False)
     latents, real = fixed_noise(_latents(model)), _real(digits)
     generator, discriminator = (_copy(network) for network in model.networks)
@@ -150,7 +155,7 @@ def test_batch_norm_statistics_come_from_one_pass_of_each_batch(
 
 
 @pytest.mark.parametrize("case", CASES, ids="-".join)
-def test_the_discriminator_learns_to_tell_noise_from_digits(make_model, digits, case):
+def test_the_discriminators_loss_falls_against_a_fixed_generator(make_model, digits, case):
     model = make_model(*case, rates={"generator_optimizer": 0.0, "discriminator_optimizer": 1e-3})
     step, real = tf.function(model.train_step), _real(digits, 32)
     for _ in range(25):
@@ -164,7 +169,7 @@ def test_the_discriminator_learns_to_tell_noise_from_digits(make_model, digits, 
 
 
 def test_terms_at_logits_known_by_hand(make_model):
-    """A discriminator that answers the mean pixel, against black and white images."""
+    """With a discriminator that returns the mean pixel, on black and white images."""
     model = make_model("gan", "paper")
     real = np.ones((4, 28, 28, 1), np.float32)
     real[3] = 0
@@ -185,10 +190,10 @@ def test_terms_at_logits_known_by_hand(make_model):
 
 
 @pytest.mark.parametrize("fitting", [True, False])
-def test_epoch_means_weigh_a_partial_batch_by_its_images(make_model, digits, fixed_noise, fitting):
+def test_epoch_means_weight_a_partial_batch_by_its_images(make_model, digits, fixed_noise, fitting):
     rates = {"generator_optimizer": 0.0, "discriminator_optimizer": 0.0}
     model = make_model("gan", "paper", rates=rates, dropout=False)
-    # The last images are unlike the others, so that an unweighted mean would differ.
+    # The last images differ from the others, so that an unweighted mean would be wrong.
     x = np.concatenate([digits[:20], 255 - digits[20:24]]).astype(np.float32) / 255
     latents = fixed_noise(tf.zeros((24, model.latent_dim)))
     terms = model.terms(x, model.generator(latents, training=False), training=False)
@@ -211,7 +216,7 @@ def test_validating_changes_no_weights(make_model, digits, case):
 
 
 def test_validation_noise_leaves_the_training_noise_alone(make_model, digits):
-    """So that what is validated, and how often, does not change what is learnt."""
+    """Validating, however often, does not change what the model learns."""
 
     def weights(validations):
         model = make_model("gan")
@@ -223,9 +228,9 @@ def test_validation_noise_leaves_the_training_noise_alone(make_model, digits):
     assert _equal(weights(0), weights(3))
 
 
-# The decay grows with the steps up to its limit: (1 + 1) / (10 + 1) after the first.
+# The decay rises to its limit: after the first step it is (1 + 1) / (10 + 1).
 @pytest.mark.parametrize(("limit", "decay"), [(0.1, 0.1), (0.75, 2 / 11)])
-def test_images_are_drawn_from_the_moving_average(make_model, digits, limit, decay):
+def test_images_are_sampled_from_the_ema(make_model, digits, limit, decay):
     model = make_model("gan", average_decay=limit)
     averaged, generator = model.averaged_generator, model.generator
     assert _equal(averaged.get_weights(), generator.get_weights())
@@ -242,7 +247,7 @@ def test_images_are_drawn_from_the_moving_average(make_model, digits, limit, dec
     assert averaged.trainable_variables == []
 
 
-def test_without_an_average_images_come_from_the_generator(make_model):
+def test_without_an_ema_images_are_sampled_from_the_generator(make_model):
     model = make_model("gan", average_decay=0.0)
     z = _latents(model)
     np.testing.assert_array_equal(model.decode(z), model.generator(z, training=False))

@@ -1,3 +1,5 @@
+"""The VAE's objective, its steps, and its latents."""
+
 import keras
 import numpy as np
 import pytest
@@ -6,7 +8,7 @@ import tensorflow as tf
 from keras_ganvae import architectures
 
 ARCHITECTURES = [
-    arch for arch in architectures.names() if architectures.load(arch).KIND == "variational"
+    arch for arch in architectures.names() if architectures.kind_of(arch) == "variational"
 ]
 CASES = [(arch, preset) for arch in ARCHITECTURES for preset in ("default", "paper")]
 
@@ -38,7 +40,7 @@ def test_the_loss_is_reconstruction_plus_beta_kl(make_model, digits, arch, beta)
 
 
 @pytest.mark.parametrize("arch", ARCHITECTURES)
-def test_the_terms_are_the_papers_in_plain_numpy(make_model, digits, arch):
+def test_the_terms_equal_the_papers_equations_in_numpy(make_model, digits, arch):
     model = make_model(arch)
     x = _black_and_white(digits, 5)
     noise = np.random.default_rng(0).standard_normal((5, model.latent_dim), dtype=np.float32)
@@ -59,8 +61,8 @@ def test_the_loss_falls_on_a_fixed_batch(make_model, digits, case):
     step = tf.function(model.train_step)
 
     def loss():
-        seen = model.binarize(x, None)
-        return float(np.mean(model.terms(seen, noise, training=False)["loss"]))
+        pixels = model.binarize(x, None)
+        return float(np.mean(model.terms(pixels, noise, training=False)["loss"]))
 
     before = loss()
     for _ in range(15):
@@ -69,7 +71,7 @@ def test_the_loss_falls_on_a_fixed_batch(make_model, digits, case):
 
 
 @pytest.mark.parametrize("case", CASES, ids="-".join)
-def test_a_step_moves_both_networks(make_model, digits, case):
+def test_a_step_updates_both_networks(make_model, digits, case):
     model = make_model(*case)
     before = [np.array(weight) for weight in model.trainable_variables]
     model.train_step(_pixels(digits))
@@ -87,7 +89,7 @@ def test_validating_changes_no_weights(make_model, digits, case):
 
 
 def test_validation_noise_leaves_the_training_noise_alone(make_model, digits):
-    """So that what is validated, and how often, does not change what is learnt."""
+    """Validating, however often, does not change what the model learns."""
 
     def weights(validations):
         model = make_model("vae")
@@ -101,10 +103,10 @@ def test_validation_noise_leaves_the_training_noise_alone(make_model, digits):
 
 
 @pytest.mark.parametrize("fitting", [True, False])
-def test_epoch_means_weigh_a_partial_batch_by_its_images(make_model, digits, monkeypatch, fitting):
+def test_epoch_means_weight_a_partial_batch_by_its_images(make_model, digits, monkeypatch, fitting):
     monkeypatch.setattr(keras.random, "normal", lambda shape, **_: tf.zeros(shape))
     model = make_model("vae", "paper", rates={"optimizer": 0.0})
-    # The last images are unlike the others, so that an unweighted mean would differ.
+    # The last images differ from the others, so that an unweighted mean would be wrong.
     x = np.concatenate([digits[:20], 255 - digits[20:24]]).astype(np.float32) / 255
     terms = model.terms(model.binarize(x, None), _no_noise(model, 24), training=False)
     expected = {name: float(np.mean(value)) for name, value in terms.items()}
@@ -136,7 +138,7 @@ def test_binarization(make_model, digits, binarization):
     assert abs(first.mean() - x.mean()) < 5 * error
 
 
-def test_latents_batch_by_batch_are_those_of_one_batch(make_model, digits, monkeypatch):
+def test_encoding_and_decoding_in_batches_equal_one_batch(make_model, digits, monkeypatch):
     from keras_ganvae.models import latents
 
     model = make_model("vae", binarize="threshold")
@@ -149,7 +151,7 @@ def test_latents_batch_by_batch_are_those_of_one_batch(make_model, digits, monke
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
 
 
-def test_posterior_draws_have_the_posteriors_moments(make_model, digits):
+def test_posterior_samples_have_the_posteriors_moments(make_model, digits):
     from keras_ganvae.models import latents
 
     model = make_model("vae", binarize="threshold")
@@ -160,30 +162,3 @@ def test_posterior_draws_have_the_posteriors_moments(make_model, digits):
     assert (np.abs(z.mean(axis=0) - mean[0]) < 5 * sigma / np.sqrt(4000)).all()
     assert (np.abs(z.var(axis=0) / sigma**2 - 1) < 5 * np.sqrt(2 / 4000)).all()
     np.testing.assert_array_equal(z, latents.draw_posterior(model, images, seed=3))
-
-
-@pytest.mark.parametrize("steps_per_execution", [1, 2])
-def test_fit_makes_a_graph_for_each_size_of_batch(make_model, digits, steps_per_execution):
-    """And steps as `train_step` does, whichever number of steps Keras asks for at a time."""
-    x = _pixels(digits, 20)
-    sizes, models = [], [make_model("vae"), make_model("vae")]
-    fitted, stepped = models
-    names = fitted.optimizer_names
-    optimizers = {name: getattr(fitted, name) for name in names}
-    fitted.compile(**optimizers, jit_compile=False, steps_per_execution=steps_per_execution)
-    step = fitted.train_step
-
-    def seen(batch):
-        sizes.append(batch.shape[0])
-        return step(batch)
-
-    fitted.train_step = seen
-    history = fitted.fit(x, batch_size=8, epochs=2, shuffle=False, verbose=0).history
-    assert sizes == [8, 4]  # traced once each, in two epochs
-    for _ in range(2):
-        stepped.reset_metrics()
-        for start in (0, 8, 16):
-            logs = stepped.train_step(tf.constant(x[start : start + 8]))
-    np.testing.assert_allclose(history["loss"][-1], float(logs["loss"]), rtol=1e-5)
-    for one, other in zip(fitted.weights, stepped.weights, strict=True):
-        np.testing.assert_allclose(one, other, atol=1e-5, err_msg=one.path)
