@@ -75,9 +75,9 @@ def _is_exported(source):
 
 def _sample_exported(args):
     from keras_ganvae.bundle.read import open_source
-    from keras_ganvae.plots import images
+    from keras_ganvae.plots.output import sample_writer
 
-    write = images.sample_writer(args.out)
+    write = sample_writer(args.out)
     source = open_source(args.source)
     drawn = source.sample(args.count, args.seed, prior=args.prior)
     described = f"{args.count} samples of {source.describe(args.prior)}, seed {args.seed}"

@@ -4,7 +4,7 @@ import numpy as np
 
 from keras_ganvae.metrics.estimate import Estimate, of_mean
 from keras_ganvae.models import latents
-from keras_ganvae.plots.latent_space import walks
+from keras_ganvae.plots.latent_paths import walks
 
 WALKS = 200
 STEPS = 50  # of the coarse walk; the fine one has twice as many

@@ -23,8 +23,8 @@ from keras_ganvae.distributed.placement import place
 from keras_ganvae.errors import InputError
 from keras_ganvae.files import remove_unfinished
 from keras_ganvae.models import latents
-from keras_ganvae.plots import images
-from keras_ganvae.priors.mixture import fit_mixture
+from keras_ganvae.plots import gif
+from keras_ganvae.priors.fit import fit_mixture
 from keras_ganvae.runs import checkpoints as state
 from keras_ganvae.runs.lock import locked
 from keras_ganvae.runs.run import Run, check_free
@@ -158,7 +158,7 @@ def _discard_after(run, position, memory):
     """Take back what was written after the state was saved."""
     remove_unfinished(run.path)
     state.discard_after(run.checkpoints, position)
-    for picture in images.epoch_pictures(run.figures)[position.epoch :]:
+    for picture in gif.epoch_pictures(run.figures)[position.epoch :]:
         picture.unlink()
     rewind(run.tensorboard, memory.get("tensorboard", {}))
     # It would speak of an earlier end than the history.
@@ -277,7 +277,7 @@ def _verbosity(placement):
 def _finish(run, model, dataset, crew):
     """What a finished run has beside its history: prior, pictures, GIF, and last the model."""
     crew.pictures.plot()
-    images.save_gif(run.figures / "training.gif", images.frames(run.figures))
+    gif.save_gif(run.figures / "training.gif", gif.load_frames(run.figures))
     crew.saver.stop_if_asked()
     if run.is_variational:
         _fit_prior(run, model, dataset)
