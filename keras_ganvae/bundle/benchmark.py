@@ -8,7 +8,7 @@ from keras_ganvae.bundle import card, chart, quality, readme, speed
 from keras_ganvae.bundle.read import Bundle
 from keras_ganvae.errors import GateFailed, InputError
 from keras_ganvae.evaluation import protocol
-from keras_ganvae.evaluation.floor import Reference
+from keras_ganvae.evaluation.floor import RealImages
 from keras_ganvae.files import write_json
 
 NAME = "benchmark.json"
@@ -44,8 +44,8 @@ def benchmark(
     if not os.access(bundle.path, os.W_OK | os.X_OK):
         raise InputError(f"can't write to {bundle.path}, where the results go")
     # What can't be measured is refused before anything is.
-    reference = dataset and Reference.of(dataset, quality.settings(samples, seed))
-    sources = reference and quality.sources(bundle, reference, run)
+    real = dataset and RealImages.of(dataset, quality.settings(samples, seed))
+    sources = real and quality.sources(bundle, real, run)
     result = {
         "schema": SCHEMA,
         "schema_version": SCHEMA_VERSION,
@@ -57,9 +57,9 @@ def benchmark(
             for variant, name in bundle.variants.items()
         },
     }
-    if reference:
-        result["protocol"] = protocol.describe(reference.settings, dataset, reference.features)
-        result["quality"] = quality.measure(sources, reference, progress)
+    if real:
+        result["protocol"] = protocol.describe(real.settings, dataset, real.features)
+        result["quality"] = quality.measure(sources, real, progress)
     write_json(bundle.path / NAME, result)
     chart.write(bundle.path / PICTURE, result)
     _update_card(bundle, result)

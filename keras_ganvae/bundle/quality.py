@@ -8,10 +8,10 @@ from keras_ganvae import data
 from keras_ganvae.bundle.formats import SAVED_MODEL
 from keras_ganvae.bundle.read import Bundle, Sampler
 from keras_ganvae.errors import InputError
-from keras_ganvae.evaluation.floor import Reference
+from keras_ganvae.evaluation.floor import RealImages
 from keras_ganvae.evaluation.protocol import Settings
-from keras_ganvae.metrics.distances import frechet_estimate
-from keras_ganvae.metrics.neighbours import manifold
+from keras_ganvae.metrics.distances import frechet_distance
+from keras_ganvae.metrics.neighbours import precision_recall_density_coverage
 from keras_ganvae.models import latents
 from keras_ganvae.plots import images
 
@@ -45,7 +45,7 @@ def dataset_of(bundle: Bundle, spec=None, data_dir=None):
     return dataset
 
 
-def sources(bundle: Bundle, reference: Reference, run=None) -> dict:
+def sources(bundle: Bundle, real: RealImages, run=None) -> dict:
     """What can be measured: name -> a function that gives uint8 images (N, H, W, C).
 
     Args:
@@ -58,10 +58,10 @@ def sources(bundle: Bundle, reference: Reference, run=None) -> dict:
     Raises:
         InputError: `run` is of another model.
     """
-    count, seed = reference.settings.samples, reference.settings.seed
+    count, seed = real.settings.samples, real.settings.seed
     sampler = Sampler(bundle.path, bundle, None)
     decode = _keras_model(bundle, run)
-    found = {"real images": lambda: reference.real}
+    found = {"real images": lambda: real.train_sample}
     if decode is not None:
         found["keras"] = lambda: images.to_uint8(decode(bundle.prior().sample(count, seed)))
     return found | {
@@ -70,7 +70,7 @@ def sources(bundle: Bundle, reference: Reference, run=None) -> dict:
     }
 
 
-def measure(sources: dict, reference: Reference, progress) -> dict:
+def measure(sources: dict, real: RealImages, progress) -> dict:
     """Fréchet distance and coverage of each source's images.
 
     Args:
@@ -86,17 +86,18 @@ def measure(sources: dict, reference: Reference, progress) -> dict:
     found = {}
     for name, draw in sources.items():
         progress(name, 0, 1)
-        found[name] = {metric: each.to_dict() for metric, each in _numbers(reference, draw())}
+        found[name] = {metric: each.to_dict() for metric, each in _numbers(real, draw())}
         progress(name, 1, 1)
     return found
 
 
-def _numbers(reference, drawn):
+def _numbers(real, drawn):
     """The two numbers that an app's developer needs; `evaluate` has them all."""
-    real, _ = reference.test
-    found, _ = reference.features.extract(drawn)
-    yield "frechet", frechet_estimate(found, real)
-    yield "coverage", manifold(real, found, reference.settings.neighbours)["coverage"]
+    expected, _ = real.test
+    found, _ = real.features.extract(drawn)
+    yield "frechet", frechet_distance(found, expected)
+    balls = precision_recall_density_coverage(expected, found, real.settings.neighbours)
+    yield "coverage", balls["coverage"]
 
 
 def settings(samples, seed) -> Settings:

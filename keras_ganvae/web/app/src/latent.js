@@ -1,4 +1,4 @@
-// Ways through a latent space, as keras_ganvae/plots/latent_space.py takes them.
+// Paths through a latent space, as in keras_ganvae/plots/latent_paths.py.
 
 export const DRAWS = 5000; // that percentiles are taken of
 const MOST_DECODES = 1024; // for a ranking, so that a slow phone is done in seconds
