@@ -41,12 +41,9 @@ def test_all_four_by_hand(k, block):
 def test_on_a_line():
     real = np.array([[0.0], [1], [2], [10]])  # radii 1, 1, 1, 8
     generated = np.array([[0.5], [0.6], [30]])  # radii .1, .1, 29.4
-    found = {
-        name: each.value
-        for name, each in precision_recall_density_coverage(real, generated, k=1).items()
-    }
-    # .5 and .6 are in the balls of 0 and 1; 1 and 2, and 0 as well, only in that of 30.
-    assert found == pytest.approx(
+    found = precision_recall_density_coverage(real, generated, k=1)
+    # .5 and .6 are in the balls of 0 and 1; 0, 1 and 2 are in that of 30.
+    assert {name: each.value for name, each in found.items()} == pytest.approx(
         {"precision": 2 / 3, "recall": 3 / 4, "density": 4 / 3, "coverage": 2 / 4}
     )
 
