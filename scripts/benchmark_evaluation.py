@@ -1,15 +1,16 @@
 #!/usr/bin/env python
-"""Where the time of `keras-ganvae evaluate` goes.
+"""Where `keras-ganvae evaluate` spends its time.
 
     python scripts/benchmark_evaluation.py RUN... [--samples 10000] [--importance-samples 1000]
 
-One line for each piece of a measurement, in seconds, for each run, with the peak memory of
-a process that measured that run alone. Nothing is written to the runs.
+Prints the seconds of each step for each run, and the peak memory of a process that measures
+only that run. Writes nothing into the runs.
 """
 
 import argparse
+import collections
+import contextlib
 import json
-import resource
 import subprocess
 import sys
 import time
@@ -43,72 +44,92 @@ def main():
     print(table(columns))
 
 
-def measure(args):
-    """Seconds of every piece for one run, and the peak memory in MB."""
-    start = time.perf_counter()
-    runtime.start()
-    from keras_ganvae.evaluation import measure as measuring
-    from keras_ganvae.evaluation.floor import Reference
-    from keras_ganvae.metrics import likelihood
-    from keras_ganvae.metrics.classes import measure as classes
-    from keras_ganvae.metrics.distances import frechet_estimate, kernel_distance
-    from keras_ganvae.metrics.neighbours import manifold, nearest_distances
-    from keras_ganvae.metrics.pixels import grey_share, isolated_pixels, sharpness
-    from keras_ganvae.paper.experiments import smoothness
+class Timer:
+    """Sums up the seconds of named steps."""
 
-    settings = Settings(
-        samples=args.samples,
-        importance_samples=args.importance_samples,
-        bound_images=args.bound_images,
-    )
-    run = Run.open(args.runs[0])
-    model, dataset = run.model(), run.dataset()
-    seconds = {"start, model and data": time.perf_counter() - start}
+    def __init__(self):
+        self.seconds = collections.Counter()
 
-    def timed(name, work):
+    @contextlib.contextmanager
+    def __call__(self, name):
         before = time.perf_counter()
-        result = work()
-        seconds[name] = seconds.get(name, 0.0) + time.perf_counter() - before
-        return result
+        yield
+        self.seconds[name] += time.perf_counter() - before
 
-    reference = timed("features", lambda: Reference.of(dataset, settings))
-    test, known = timed("features", lambda: reference.test)
-    for prior in measuring.priors(run):
-        images = timed("draw", lambda: measuring.draw(run, model, prior, settings))  # noqa: B023
-        found, probabilities = timed("features", lambda: reference.features.extract(images))  # noqa: B023
-        pieces = {
-            "Fréchet": lambda: frechet_estimate(found, test),  # noqa: B023
-            "kernel": lambda: kernel_distance(found, test),  # noqa: B023
-            "precision ... coverage": lambda: manifold(test, found, settings.neighbours),  # noqa: B023
-            "classes": lambda: classes(probabilities, known, settings.seed),  # noqa: B023
-            "pixels": lambda: [
-                each(images)  # noqa: B023
-                for each in (sharpness, isolated_pixels, grey_share)
-            ],
-            "nearest training image": lambda: nearest_distances(
-                images.reshape(len(images), -1) / 255,  # noqa: B023
-                reference.training_pixels,
-            ),
-            "smoothness": lambda: smoothness(model, run.prior(prior), settings.seed),  # noqa: B023
-        }
-        for name, work in pieces.items():
-            timed(name, work)
-    timed("floor", lambda: reference.floor)
+
+def measure(args):
+    """Seconds of every step for one run, and the peak memory in MB."""
+    timer = Timer()
+    with timer("all"):
+        run = measure_steps(args, timer)
+    return {"run": run.path.name, "seconds": timer.seconds, "peak_mb": peak_memory()}
+
+
+def measure_steps(args, timer):
+    with timer("start-up, model and data"):
+        runtime.start()
+        from keras_ganvae.evaluation.floor import RealImages
+        from keras_ganvae.evaluation.measure import draw, prior_names
+        from keras_ganvae.metrics import likelihood, pixels
+        from keras_ganvae.metrics.classes import class_statistics
+        from keras_ganvae.metrics.distances import frechet_distance, kernel_distance
+        from keras_ganvae.metrics.neighbours import (
+            nearest_distances,
+            precision_recall_density_coverage,
+        )
+        from keras_ganvae.metrics.smoothness import smoothness
+
+        settings = Settings(
+            samples=args.samples,
+            importance_samples=args.importance_samples,
+            bound_images=args.bound_images,
+        )
+        run = Run.open(args.runs[0])
+        model, dataset = run.model(), run.dataset()
+    with timer("features"):
+        real = RealImages.of(dataset, settings)
+        real_features, real_classes = real.test
+    for prior in map(run.prior, prior_names(run)):
+        with timer("samples"):
+            images = draw(run, model, prior, settings)
+        with timer("features"):
+            features, classes = real.features.extract(images)
+        with timer("Fréchet distance"):
+            frechet_distance(features, real_features)
+        with timer("kernel distance"):
+            kernel_distance(features, real_features)
+        with timer("precision ... coverage"):
+            precision_recall_density_coverage(real_features, features, settings.neighbours)
+        if classes is not None:
+            with timer("classes"):
+                class_statistics(classes, real_classes, settings.seed)
+        with timer("pixels"):
+            for statistic in (pixels.sharpness, pixels.isolated_pixels, pixels.grey_share):
+                statistic(images)
+        with timer("nearest training image"):
+            nearest_distances(images.reshape(len(images), -1) / 255, real.train_pixels)
+        with timer("smoothness"):
+            smoothness(model, prior, settings.seed)
+    with timer("floor"):
+        assert real.floor
     if run.is_variational:
-        timed(
-            "likelihood",
-            lambda: likelihood.measure(
+        with timer("likelihood"):
+            likelihood.measure(
                 model,
-                dataset.test.images,
+                real.test_images,
                 binarization="stochastic",
                 importance_samples=settings.importance_samples,
                 bound_images=settings.bound_images,
                 seed=settings.seed,
-            ),
-        )
-    seconds["all"] = time.perf_counter() - start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"run": run.path.name, "seconds": seconds, "peak_mb": peak}
+            )
+    return run
+
+
+def peak_memory():
+    """Peak resident memory of this process in MB."""
+    import resource  # POSIX
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def table(columns):

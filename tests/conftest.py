@@ -70,7 +70,7 @@ def mixture():
 
     import numpy as np
 
-    from keras_ganvae.priors.mixture import MixturePrior
+    from keras_ganvae.priors import MixturePrior
 
     def make(components, latent_dim):
         rng = np.random.default_rng(0)

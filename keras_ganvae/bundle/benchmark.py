@@ -11,7 +11,7 @@ from keras_ganvae.bundle import card, quality, readme, speed
 from keras_ganvae.bundle.read import Bundle
 from keras_ganvae.errors import GateFailed, InputError
 from keras_ganvae.evaluation import protocol
-from keras_ganvae.evaluation.floor import Reference
+from keras_ganvae.evaluation.floor import RealImages
 from keras_ganvae.evaluation.protocol import Settings
 from keras_ganvae.files import write_json
 from keras_ganvae.plots import benchmark as plot
@@ -61,8 +61,8 @@ def benchmark(
         raise InputError(f"can't write the results to {bundle.path}")
     # Both check their input, before minutes of measurements.
     settings = Settings(samples=samples, seed=seed)
-    reference = Reference.of(dataset, settings) if dataset else None
-    sources = quality.sources(bundle, reference, run) if reference else {}
+    real = RealImages.of(dataset, settings) if dataset else None
+    sources = quality.sources(bundle, real, run) if real else {}
     result: dict[str, Any] = {
         "schema": SCHEMA,
         "schema_version": SCHEMA_VERSION,
@@ -77,9 +77,9 @@ def benchmark(
             variant: _costs(bundle, variant, progress, measure_speed) for variant in bundle.variants
         },
     }
-    if reference:
-        result["protocol"] = protocol.describe(settings, dataset, reference.features)
-        result["quality"] = quality.measure(sources, reference, progress)
+    if real:
+        result["protocol"] = protocol.describe(settings, dataset, real.features)
+        result["quality"] = quality.measure(sources, real, progress)
     write_json(bundle.path / NAME, result)
     plot.write(bundle.path / PICTURE, result)
     updated = updated_card(bundle, result)

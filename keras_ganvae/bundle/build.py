@@ -12,8 +12,8 @@ from keras_ganvae.config import nearest
 from keras_ganvae.errors import GateFailed, InputError
 from keras_ganvae.files import check_new_folder, replacing_folder
 from keras_ganvae.models import latents
-from keras_ganvae.plots import images
-from keras_ganvae.plots.latent_space import describe
+from keras_ganvae.plots.images import to_uint8
+from keras_ganvae.plots.output import write_grid
 from keras_ganvae.tflite import convert as tflite
 from keras_ganvae.tflite import functions as signatures
 from keras_ganvae.tflite import lint, saved_model
@@ -111,10 +111,11 @@ def _write_models(folder, module, chosen, sampler_weights):
 
 
 def _write_picture(folder, run, model, prior):
-    drawn = images.to_uint8(latents.decode(model, prior.sample(SAMPLES, SAMPLES_SEED)))
-    description = f"{SAMPLES} samples of {run.config.arch}, {describe(prior)}, seed {SAMPLES_SEED}"
-    picture = images.captioned(images.enlarge(images.grid(drawn)), description)
-    images.save_png(folder / "samples.png", picture, description)
+    drawn = to_uint8(latents.decode(model, prior.sample(SAMPLES, SAMPLES_SEED)))
+    description = (
+        f"{SAMPLES} samples of {run.config.arch}, {prior.description}, seed {SAMPLES_SEED}"
+    )
+    write_grid(folder / "samples.png", drawn, description)
 
 
 def _facts(folder, name, run, model, prior, arrays, sampler_weights):

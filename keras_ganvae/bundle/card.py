@@ -15,7 +15,7 @@ from keras_ganvae.bundle import schema
 from keras_ganvae.bundle.formats import SAMPLER, VARIANTS
 from keras_ganvae.errors import InputError
 from keras_ganvae.files import sha256_of, write_text
-from keras_ganvae.priors.mixture import MixturePrior, NormalPrior
+from keras_ganvae.priors import MixturePrior, NormalPrior
 
 NAME = "model_card.json"
 README = "README.md"

@@ -9,9 +9,9 @@ from keras_ganvae import data
 from keras_ganvae.bundle.formats import SAVED_MODEL
 from keras_ganvae.bundle.read import Bundle, Sampler
 from keras_ganvae.errors import InputError
-from keras_ganvae.evaluation.floor import Reference
-from keras_ganvae.metrics.distances import frechet_estimate
-from keras_ganvae.metrics.neighbours import manifold
+from keras_ganvae.evaluation.floor import RealImages
+from keras_ganvae.metrics.distances import frechet_distance
+from keras_ganvae.metrics.neighbours import precision_recall_density_coverage
 from keras_ganvae.models import latents
 from keras_ganvae.plots import images
 from keras_ganvae.runs.run import Run
@@ -51,7 +51,7 @@ def dataset_of(
 
 
 def sources(
-    bundle: Bundle, reference: Reference, run: Run | None = None
+    bundle: Bundle, real: RealImages, run: Run | None = None
 ) -> dict[str, Callable[[], np.ndarray]]:
     """The sources of images to compare.
 
@@ -65,10 +65,10 @@ def sources(
     Raises:
         InputError: the bundle was not made from `run`.
     """
-    count, seed = reference.settings.samples, reference.settings.seed
+    count, seed = real.settings.samples, real.settings.seed
     sampler = Sampler(bundle.path, bundle, None)
     decode = keras_decoder(bundle, run)
-    found = {"real images": lambda: reference.real}
+    found = {"real images": lambda: real.train_sample}
     if decode is not None:
         found["keras"] = lambda: images.to_uint8(decode(bundle.prior().sample(count, seed)))
     return found | {
@@ -79,7 +79,7 @@ def sources(
 
 def measure(
     sources: dict[str, Callable[[], np.ndarray]],
-    reference: Reference,
+    real: RealImages,
     progress: Callable[[str, int, int], None],
 ) -> dict[str, dict[str, dict]]:
     """Fréchet distance and coverage of each source's images.
@@ -97,19 +97,21 @@ def measure(
     found = {}
     for name, generate in sources.items():
         progress(name, 0, 1)
-        found[name] = _metrics(generate(), reference)
+        found[name] = _metrics(generate(), real)
         progress(name, 1, 1)
     return found
 
 
-def _metrics(generated, reference):
+def _metrics(generated, real):
     """The two metrics that tell an app's developer most; `evaluate` has all of them."""
-    real, _ = reference.test
-    features, _ = reference.features.extract(generated)
-    coverage = manifold(real, features, reference.settings.neighbours)["coverage"]
+    test_features, _ = real.test
+    features, _ = real.features.extract(generated)
+    neighbours = precision_recall_density_coverage(
+        test_features, features, real.settings.neighbours
+    )
     return {
-        "frechet": frechet_estimate(features, real).to_dict(),
-        "coverage": coverage.to_dict(),
+        "frechet": frechet_distance(features, test_features).to_dict(),
+        "coverage": neighbours["coverage"].to_dict(),
     }
 
 

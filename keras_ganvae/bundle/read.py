@@ -11,8 +11,8 @@ from keras_ganvae.bundle import card
 from keras_ganvae.bundle.formats import GOLDEN
 from keras_ganvae.errors import InputError, first_line
 from keras_ganvae.files import sha256_of
+from keras_ganvae.priors import MixturePrior, NormalPrior
 from keras_ganvae.priors import random as noise
-from keras_ganvae.priors.mixture import MixturePrior, NormalPrior
 from keras_ganvae.tflite import read as flatbuffer
 from keras_ganvae.tflite import run as interpreter
 

@@ -109,9 +109,9 @@ def _is_exported(source: Path) -> bool:
 
 def _sample_exported(args: argparse.Namespace) -> str:
     from keras_ganvae.bundle.read import open_source  # loads LiteRT
-    from keras_ganvae.plots import images
+    from keras_ganvae.plots.output import sample_writer
 
-    write = images.sample_writer(args.out)
+    write = sample_writer(args.out)
     source = open_source(args.source)
     samples = source.sample(args.count, args.seed, prior=args.prior)
     description = f"{args.count} samples of {source.describe(args.prior)}, seed {args.seed}"

@@ -1,38 +1,44 @@
-"""What a number was measured by: numbers compare only where this is equal."""
+"""The protocol of a measurement: metrics compare only under equal protocols."""
 
 import dataclasses
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from keras_ganvae import runtime
 from keras_ganvae.config import BINARIZATIONS, nearest
 from keras_ganvae.errors import InputError
 
-RESULT = "evaluation.json"  # of a run, in its folder
+if TYPE_CHECKING:  # both load TensorFlow
+    from keras_ganvae.data import Dataset
+    from keras_ganvae.metrics.features import Features
+
+RESULT = "evaluation.json"  # in the run folder
 
 
-def asked(default, help):
-    """A field with what `--help` says of it."""
-    return field(default=default, metadata={"help": help})
+def _setting(default: Any, help: str) -> Any:
+    """A field of `Settings` with its text for --help."""
+    return dataclasses.field(default=default, metadata={"help": help})
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What `evaluate` and `compare` may be asked for; their flags are made from the fields."""
+    """The settings of `evaluate` and `compare`; the command line makes a flag of each field."""
 
-    samples: int = asked(10_000, "samples drawn from each prior")
-    neighbours: int = asked(5, "k of precision, recall, density and coverage")
-    importance_samples: int = asked(
+    samples: int = _setting(10_000, "samples drawn from each prior")
+    neighbours: int = _setting(5, "k of precision, recall, density and coverage")
+    importance_samples: int = _setting(
         1_000, "importance samples per image of the IWAE bound on log p(x)"
     )
-    bound_images: int = asked(1_000, "test images that the IWAE bound is computed on")
-    binarize: tuple[str, ...] = asked(
+    bound_images: int = _setting(1_000, "test images that the IWAE bound is computed on")
+    binarize: tuple[str, ...] = _setting(
         ("stochastic",),
         f"binarization of the pixels in the likelihood, one or more of {', '.join(BINARIZATIONS)}",
     )
-    features: str | None = asked(
+    features: str | None = _setting(
         None, "digits, classifier (trained on the data's labels) or inception (default by data set)"
     )
-    seed: int = asked(0, "random seed of samples, binarization, noise and bootstrap")
+    seed: int = _setting(0, "random seed of samples, binarization, noise and bootstrap")
 
     def __post_init__(self):
         for name in ("samples", "neighbours", "importance_samples", "bound_images"):
@@ -45,16 +51,10 @@ class Settings:
                 raise InputError(f"unknown `binarize` '{name}'{nearest(name, BINARIZATIONS)}")
 
 
-def describe(settings: Settings, dataset, features) -> dict:
-    """The protocol of a measurement, as it stands beside every number.
-
-    Args:
-        dataset: `data.Dataset`.
-        features: `features.Features`.
-    """
-    chosen = dataclasses.asdict(settings)
-    chosen["binarize"] = list(settings.binarize)
-    return chosen | {
+def describe(settings: Settings, dataset: "Dataset", features: "Features") -> dict:
+    """The protocol of a measurement, for JSON."""
+    return dataclasses.asdict(settings) | {
+        "binarize": list(settings.binarize),
         "features": {
             "name": features.name,
             "hash": features.hash,
@@ -69,28 +69,28 @@ def describe(settings: Settings, dataset, features) -> dict:
             "test": len(dataset.test),
         },
         "split": "test",
-        # Of as many as the samples, if there are so many: a Fréchet distance falls as they grow.
+        # As many as there are samples if possible: the bias of a Fréchet distance depends on it.
         "floor_images": min(settings.samples, len(dataset.train)),
         "bound_images": min(settings.bound_images, len(dataset.test)),
         "versions": runtime.versions(),
     }
 
 
-def check_equal(protocols: dict):
-    """Refuse numbers that were not measured alike.
+def check_equal(protocols: Mapping[str, dict]) -> None:
+    """Check that models were measured under one protocol.
 
     Args:
-        protocols: name of the model -> its protocol.
+        protocols: name of the model -> protocol.
 
     Raises:
-        InputError: two differ; the message names them and what differs.
+        InputError: two protocols differ; the message says where.
     """
     (first_name, first), *others = protocols.items()
     for name, protocol in others:
         for key in first:
             if protocol[key] != first[key]:
                 raise InputError(
-                    f"{first_name} and {name} do not compare: their {key} differ"
+                    f"{first_name} and {name} are not comparable: they differ in {key}"
                     f" ({_short(first[key])}, {_short(protocol[key])})"
                 )
 

@@ -1,61 +1,63 @@
-"""What a classifier sees in samples: how many classes, how evenly, how surely."""
+"""Class statistics of samples under a classifier: coverage, balance, confidence."""
+
+from collections.abc import Callable
 
 import numpy as np
 
 from keras_ganvae.metrics.estimate import Estimate, bootstrap, of_mean
 
-# A class counts as covered with a tenth of the share that it has in the data: less is
-# what a classifier's mistakes make.
+# A class counts as covered from a tenth of its share in the data: a classifier's mistakes
+# alone give a class less than that.
 COVERED_SHARE = 0.1
-REPEATS = 200
-RARE = 1e-4  # keeps the KL finite: about one image of a test set
+REPEATS = 200  # bootstrap resamplings
+MIN_SHARE = 1e-4  # keeps the KL divergence finite: about one image of a test set
 
 
-def measure(generated, reference, seed) -> dict:
-    """The class statistics of samples.
+def class_statistics(
+    generated: np.ndarray, reference: np.ndarray, seed: int
+) -> dict[str, Estimate]:
+    """Compare the predicted classes of samples with those of real images.
 
     Args:
-        generated, reference: class probabilities of samples and of the data's images,
-            (N, K), (M, K).
-        seed: of the bootstrap.
+        generated: class probabilities of the samples, (N, K).
+        reference: class probabilities of the real images, (M, K).
+        seed: random seed of the bootstrap.
 
     Returns:
-        name -> Estimate: `modes`, classes covered, in [0, K]; `class_kl`, nats, the KL
-        divergence of the samples' class histogram from the data's, in [0, inf);
-        `confidence`, the mean probability of the likeliest class, in [1 / K, 1].
+        `modes`, the number of classes covered, in [0, K]; `class_kl`, the KL divergence of
+        the samples' class histogram from the data's, in nats, in [0, inf); `confidence`,
+        the mean probability of the predicted class, in [1 / K, 1].
     """
-    wanted = shares(reference)
-    drawn = generated.argmax(axis=1)
+    classes = reference.shape[1]
+    reference_shares = _shares(reference.argmax(axis=1), classes)
+    predicted = generated.argmax(axis=1)
 
-    def estimate(statistic):
-        def of(indices):
-            return statistic(_histogram(drawn[indices], len(wanted)), wanted)
+    def estimate(statistic: Callable[[np.ndarray, np.ndarray], float]) -> Estimate:
+        def resampled(indices):
+            return statistic(_shares(predicted[indices], classes), reference_shares)
 
-        error = bootstrap(of, len(drawn), repeats=REPEATS, seed=seed)
-        return Estimate(of(slice(None)), error)
+        error = bootstrap(resampled, len(predicted), repeats=REPEATS, seed=seed)
+        return Estimate(resampled(slice(None)), error)
 
     return {
-        "modes": estimate(modes),
-        "class_kl": estimate(class_kl),
+        "modes": estimate(_modes),
+        "class_kl": estimate(_class_kl),
         "confidence": of_mean(generated.max(axis=1)),
     }
 
 
-def shares(probabilities):
-    """The share of each class among the likeliest ones: (N, K) -> (K,), sums to 1."""
-    return _histogram(probabilities.argmax(axis=1), probabilities.shape[1])
+def _shares(labels, classes):
+    """The share of each class among labels (N,): (classes,), sum 1."""
+    return np.bincount(labels, minlength=classes) / len(labels)
 
 
-def modes(drawn, wanted) -> float:
-    """Classes with at least `COVERED_SHARE` of their share in the data; both (K,)."""
-    return float(((drawn >= COVERED_SHARE * wanted) & (wanted > 0)).sum())
+def _modes(shares, reference):
+    """The number of classes with at least `COVERED_SHARE` of their share in the data."""
+    return float(((shares >= COVERED_SHARE * reference) & (reference > 0)).sum())
 
 
-def class_kl(drawn, wanted) -> float:
-    """KL(drawn || wanted) in nats; a class that the data lacks counts as `RARE` there."""
-    seen = drawn > 0
-    return float((drawn[seen] * np.log(drawn[seen] / np.maximum(wanted[seen], RARE))).sum())
-
-
-def _histogram(classes, count):
-    return np.bincount(classes, minlength=count) / len(classes)
+def _class_kl(shares, reference):
+    """KL(shares || reference) in nats, with reference shares of at least `MIN_SHARE`."""
+    present = shares > 0
+    ratios = shares[present] / np.maximum(reference[present], MIN_SHARE)
+    return float((shares[present] * np.log(ratios)).sum())

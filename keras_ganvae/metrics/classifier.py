@@ -1,58 +1,61 @@
-"""A small convolutional classifier: what it sees in images is what they are compared by.
+"""A small convolutional classifier, whose last hidden layer gives the features of metrics.
 
-Trained as classifiers commonly are, so that its last hidden layer keeps what tells the
-classes apart and forgets where exactly an image lies on its canvas.
+Training with random shifts makes the features depend on the class rather than on the exact
+position in the image.
 """
 
 import contextlib
 import logging
 import math
+from collections.abc import Iterator
 
 import keras
 import numpy as np
 import tensorflow as tf
 from keras import layers
 
+from keras_ganvae.data import Dataset, Split
 from keras_ganvae.errors import InputError
 
 FEATURES = 128
-# Also the Keras name of the model: a cached one of another name is of another recipe.
+# Version of architecture and training, and the Keras name of the model: cached models of
+# another name are retrained.
 RECIPE = "classifier_1"
 
-FILTERS = (24, 48, 64)  # of the blocks in turn; further blocks repeat the last
-LEAST_SIDE = 4  # a map no larger than this is not halved again
+FILTERS = (24, 48, 64)  # per block; further blocks repeat the last number
+MIN_SIDE = 4  # feature maps are halved until their larger side is at most this
 
 LEARNING_RATE = 2e-3
-SHIFT = 0.08  # of the side, each way: 2 pixels of 28
+SHIFT = 0.08  # of the side, in each direction: 2 pixels of 28
 
 # 200 images take a few seconds, 55,000 a few minutes.
-EPOCHS, MOST_EPOCHS = 10, 15
-IMAGES_SEEN = 20_000  # at least, if MOST_EPOCHS allows it
-LARGE = 10_000  # images from which larger batches still make enough steps
+EPOCHS, MAX_EPOCHS = 10, 15
+MIN_IMAGES_SHOWN = 20_000  # images times epochs, within MAX_EPOCHS
+LARGE = 10_000  # training images from which the larger batch size gives enough steps
 
 EVALUATION_BATCH = 500
 
 _log = logging.getLogger("keras_ganvae")
 
 
-def build(image_shape, classes: int, seed: int = 0) -> keras.Model:
-    """The network, untrained.
+def build(image_shape: tuple[int, int, int], classes: int, seed: int = 0) -> keras.Model:
+    """Build the untrained network.
 
     Args:
         image_shape: (H, W, C).
-        classes: K.
-        seed: of the weights.
+        classes: K, the number of classes.
+        seed: random seed of the weights and the dropout.
 
     Returns:
-        A model from float32 images (B, H, W, C) in [0, 1] to its last hidden layer
-        (B, 128), as its ReLU leaves it, and logits (B, K).
+        A model from float32 images (B, H, W, C) in [0, 1] to the last hidden layer after
+        its ReLU (B, 128) and logits (B, K).
     """
     random = np.random.default_rng(seed)
 
     def new_seed():
         return int(random.integers(2**31))
 
-    def weights():
+    def initializer():
         return keras.initializers.HeNormal(seed=new_seed())
 
     with float32_policy():
@@ -64,73 +67,77 @@ def build(image_shape, classes: int, seed: int = 0) -> keras.Model:
                 3,
                 padding="same",
                 activation="relu",
-                kernel_initializer=weights(),
+                kernel_initializer=initializer(),
                 name=f"convolution_{i}",
             )(x)
             x = layers.MaxPooling2D(2, padding="same", name=f"pooling_{i}")(x)
         x = layers.Flatten(name="flat")(x)
         x = layers.Dropout(0.3, seed=new_seed(), name="flat_dropout")(x)
         features = layers.Dense(
-            FEATURES, activation="relu", kernel_initializer=weights(), name="features"
+            FEATURES, activation="relu", kernel_initializer=initializer(), name="features"
         )(x)
         x = layers.Dropout(0.5, seed=new_seed(), name="features_dropout")(features)
-        logits = layers.Dense(classes, kernel_initializer=weights(), name="logits")(x)
+        logits = layers.Dense(classes, kernel_initializer=initializer(), name="logits")(x)
         return keras.Model(images, [features, logits], name=RECIPE)
 
 
-def train_classifier(dataset, seed: int = 0, epochs: int | None = None) -> keras.Model:
-    """`build`, trained on `dataset.train`; the weights of the best epoch on
-    `dataset.validation`. The test images have no say.
+def train_classifier(dataset: Dataset, seed: int = 0, epochs: int | None = None) -> keras.Model:
+    """Train `build`'s network on `dataset.train` with Adam, cosine decay and random shifts.
 
-    Adam with a cosine schedule; images are shifted at random by a few pixels. Neither the
-    global seed nor the dtype policy is changed.
+    The weights are those of the epoch with the lowest loss on `dataset.validation`;
+    `dataset.test` is not used. Neither the global seed nor the dtype policy changes.
 
     Args:
-        dataset: a `data.Dataset` with labels.
-        seed: of the weights, the order, the shifts and the dropout.
-        epochs: passes over the training images; None for 10, or up to 15 of a small set.
+        dataset: a data set with labels.
+        seed: random seed of weights, order, shifts and dropout.
+        epochs: passes over the training images; None takes 10, and up to 15 for small sets.
 
     Raises:
-        InputError: training or validation images have no labels, or there is one class.
+        InputError: see `check_labels`.
     """
     check_labels(dataset)
     count = len(dataset.train)
-    epochs = epochs or min(MOST_EPOCHS, max(EPOCHS, math.ceil(IMAGES_SEEN / count)))
+    epochs = epochs or min(MAX_EPOCHS, max(EPOCHS, math.ceil(MIN_IMAGES_SHOWN / count)))
     batch_size = 128 if count >= LARGE else 32
+    assert dataset.classes is not None, "set wherever there are labels"
     model = build(dataset.image_shape, len(dataset.classes), seed)
     with float32_policy():
         trainer = _trainer(model, seed, steps=epochs * math.ceil(count / batch_size))
-        best = keras.callbacks.EarlyStopping(
+        keep_best = keras.callbacks.EarlyStopping(
             "val_loss", mode="min", patience=epochs, restore_best_weights=True
         )
         trainer.fit(
             _batches(dataset.train, batch_size, seed),
             validation_data=_batches(dataset.validation, batch_size),
             epochs=epochs,
-            callbacks=[best, _Told(epochs)],
-            shuffle=False,  # the batches are
+            callbacks=[keep_best, _LogAccuracy(epochs)],
+            shuffle=False,  # the batches are shuffled already
             verbose=0,  # Keras would print to stdout
         )
     return model
 
 
-def check_labels(dataset):
-    """InputError unless a classifier can be trained on the data set."""
-    cure = "compare by --features inception, which needs no labels"
+def check_labels(dataset: Dataset) -> None:
+    """Check that a classifier can be trained on a data set.
+
+    Raises:
+        InputError: training or validation images have no labels, or there is one class.
+    """
+    remedy = "use `features=inception`, which needs no labels"
     if dataset.train.labels is None or dataset.validation.labels is None:
         raise InputError(
-            f"{dataset.name} has no labels to train a classifier on, by whose features images"
-            f" are compared; give labels, or {cure}"
+            f"{dataset.name} has no labels to train a feature classifier on; add labels,"
+            f" or {remedy}"
         )
     if len(np.unique(dataset.train.labels)) < 2:
         raise InputError(
-            f"the training images of {dataset.name} are all of one class, which teaches a"
-            f" classifier nothing; give labels of several classes, or {cure}"
+            f"the training images of {dataset.name} are all of one class, which cannot train a"
+            f" feature classifier; add labels of several classes, or {remedy}"
         )
 
 
-def errors(model, split) -> int:
-    """How many labelled images of a `data.Split` the model takes for another class."""
+def count_errors(model: keras.Model, split: Split) -> int:
+    """Count the labelled images that the model misclassifies."""
     wrong = 0
     for images, labels in _batches(split, EVALUATION_BATCH):
         _, logits = model(images, training=False)
@@ -139,8 +146,8 @@ def errors(model, split) -> int:
 
 
 @contextlib.contextmanager
-def float32_policy():
-    """Layers made inside compute in float32, whatever the precision of a loaded run."""
+def float32_policy() -> Iterator[None]:
+    """Make new layers compute in float32, whatever the precision of a loaded run."""
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float32")
     try:
@@ -149,13 +156,13 @@ def float32_policy():
         keras.config.set_dtype_policy(policy)
 
 
-def _blocks(image_shape) -> int:
-    """Halvings that bring the larger side to `LEAST_SIDE` or below; at least one."""
-    return max(1, math.ceil(math.log2(max(image_shape[:2]) / LEAST_SIDE)))
+def _blocks(image_shape):
+    """The number of halvings down to `MIN_SIDE`, at least one."""
+    return max(1, math.ceil(math.log2(max(image_shape[:2]) / MIN_SIDE)))
 
 
-def _trainer(model, seed, steps) -> keras.Model:
-    """The model behind random shifts, with its logits as the only output."""
+def _trainer(model, seed, steps):
+    """The compiled model with random shifts before it and logits as its only output."""
     shift = layers.RandomTranslation(SHIFT, SHIFT, fill_mode="nearest", seed=seed)
     images = keras.Input(model.input_shape[1:], dtype="float32")
     _, logits = model(shift(images))
@@ -164,13 +171,13 @@ def _trainer(model, seed, steps) -> keras.Model:
         keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(LEARNING_RATE, steps)),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
-        jit_compile=False,  # XLA can't be deterministic
+        jit_compile=False,  # not deterministic under XLA
     )
     return trainer
 
 
 def _batches(split, batch_size, seed=None):
-    """Batches (float32 images in [0, 1], labels); in another order each epoch with a seed."""
+    """Batches of float32 images in [0, 1] and labels, reshuffled each epoch if seeded."""
     pixels, labels = tf.constant(split.images), tf.constant(split.labels)
     indices = tf.data.Dataset.range(len(split))
     if seed is not None:
@@ -182,8 +189,8 @@ def _batches(split, batch_size, seed=None):
     return indices.batch(batch_size).map(take).prefetch(2)
 
 
-class _Told(keras.callbacks.Callback):
-    """A line in the log now and then: a large data set takes minutes."""
+class _LogAccuracy(keras.callbacks.Callback):
+    """Log the validation accuracy every five epochs: a large data set takes minutes."""
 
     def __init__(self, epochs):
         super().__init__()
@@ -192,7 +199,7 @@ class _Told(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         if (epoch + 1) % 5 == 0 or epoch + 1 == self.epochs:
             _log.info(
-                "classifier: epoch %d/%d, %.2f %% of the validation images right",
+                "classifier: epoch %d/%d, validation accuracy %.2f %%",
                 epoch + 1,
                 self.epochs,
                 100 * logs["val_accuracy"],

@@ -1,7 +1,7 @@
-"""How far two sets of features are apart as distributions: Fréchet and kernel distance.
+"""Distances between two feature distributions: Fréchet (as in FID) and kernel (as in KID).
 
-Both compare (N, D) with (M, D), in float64. Neither has a unit or a meaning apart from its
-features, so name them beside the number.
+Both compare features (N, D) with (M, D), in float64. They are comparable only for the same
+features, and are FID and KID only for Inception features.
 """
 
 from dataclasses import dataclass
@@ -12,22 +12,22 @@ from scipy import linalg
 from keras_ganvae.errors import InputError
 from keras_ganvae.metrics.estimate import Estimate, of_mean
 
-BLOCK = 2**22  # kernel values held at a time, 32 MB
+BLOCK = 2**22  # kernel values in memory at a time, 32 MB
 
 
 @dataclass(frozen=True)
 class Moments:
-    """mean (D,) and covariance (D, D) of features, float64."""
+    """Mean (D,) and covariance (D, D) of features, float64."""
 
     mean: np.ndarray
     covariance: np.ndarray
 
 
-def moments(features) -> Moments:
+def moments(features: np.ndarray) -> Moments:
     """Mean and unbiased covariance of features (N, D).
 
     Raises:
-        InputError: features are not finite, or N <= D, which makes the covariance singular.
+        InputError: a feature is not finite, or N <= D, which makes the covariance singular.
     """
     features = as_features(features)
     count, width = features.shape
@@ -41,23 +41,24 @@ def moments(features) -> Moments:
     return Moments(mean, offsets.T @ offsets / (count - 1))
 
 
-def frechet(first: Moments, second: Moments) -> float:
+def frechet_of_gaussians(first: Moments, second: Moments) -> float:
     """Squared Fréchet distance of two Gaussians, >= 0 (Heusel et al. 2017, eq. 6).
 
     |m1 - m2|^2 + tr(S1 + S2 - 2 (S1^(1/2) S2 S1^(1/2))^(1/2)), with symmetric roots, which
-    exist for singular covariances too. From samples it is biased upwards, by less the more
-    there are: compare equal numbers of images only.
+    also exist for singular covariances.
     """
     return _frechet(first, second)[0]
 
 
-def frechet_estimate(generated, reference) -> Estimate:
-    """Fréchet distance of features (N, D) and (M, D).
+def frechet_distance(generated: np.ndarray, reference: np.ndarray) -> Estimate:
+    """Squared Fréchet distance of features (N, D) and (M, D), each fitted by a Gaussian.
 
-    Its error is that of drawing the generated images again, the reference fixed, as it is
-    when models are compared: the spread of the images' first-order influence on it (the
-    delta method). Near the floor, where the second order matters, it is too large, by a
-    third in simulations of 2,000 images and 128 features.
+    It is biased upwards, by less the more images there are, so compare it only at equal
+    numbers of images.
+
+    The standard error is over redrawn generated images with the reference fixed, by the
+    delta method. Near the floor, where second-order terms matter, it is too large, by a
+    third in simulations with 2,000 images and 128 features.
 
     Raises:
         InputError: see `moments`.
@@ -65,39 +66,44 @@ def frechet_estimate(generated, reference) -> Estimate:
     first, second = moments(generated), moments(reference)
     value, transport = _frechet(first, second)
     offsets = as_features(generated) - first.mean
-    pull = 2 * offsets @ (first.mean - second.mean)
-    # The distance's gradient by S1 is I - T, T = transport transport' being the map that
-    # takes the first Gaussian to the second.
-    stretch = (offsets**2).sum(axis=1) - ((offsets @ transport) ** 2).sum(axis=1)
-    return Estimate(value, of_mean(pull + stretch).error)
+    by_mean = 2 * offsets @ (first.mean - second.mean)
+    # The gradient with respect to S1 is I - T, where T = transport transport' maps the first
+    # Gaussian to the second.
+    by_covariance = (offsets**2).sum(axis=1) - ((offsets @ transport) ** 2).sum(axis=1)
+    return Estimate(value, of_mean(by_mean + by_covariance).error)
 
 
-def kernel_distance(generated, reference) -> Estimate:
-    """Squared maximum mean discrepancy of features (N, D) and (M, D), unbiased.
+def kernel_distance(generated: np.ndarray, reference: np.ndarray, block: int = BLOCK) -> Estimate:
+    """Squared maximum mean discrepancy (MMD) of features (N, D) and (M, D), unbiased.
 
-    The kernel is (x.y / D + 1)^3 (Bińkowski et al. 2018, sec. 4), the estimate the full
-    U-statistic (Gretton et al. 2012, eq. 3): its mean is 0 for equal distributions, so it
-    can be negative, and it does not depend on N and M as the Fréchet distance does.
+    The kernel is KID's, (x.y / D + 1)^3 (Bińkowski et al. 2018, sec. 4), the estimator the
+    U-statistic (Gretton et al. 2012, eq. 3). Its expectation is 0 for equal distributions,
+    so it can be negative, and does not depend on N and M.
 
-    The error is that of drawing both sets again, from the Hoeffding decomposition:
+    The standard error is over redrawn sets of both kinds, by the Hoeffding decomposition:
 
         variance = 4 zx/N + 4 zy/M + 2 sxx/(N(N-1)) + 2 syy/(M(M-1)) + 4 sxy/(NM)
 
-    z are variances of the first-order terms, which vanish for equal distributions, s those
-    of the doubly centred kernels, which do not. The variance of the row means estimates
-    z plus the share of s that is in them; that share is taken off. For equal distributions
-    the error is about a seventh too large, because z is not allowed to be negative.
+    z are the variances of the first-order terms, which vanish for equal distributions; s
+    are those of the doubly centred kernels, which do not. The variance of the row means
+    estimates z plus a part of s, which is subtracted. For equal distributions the error is
+    about a seventh too large, because z is clipped at 0.
+
+    Args:
+        generated: features of generated images, (N, D).
+        reference: features of real images, (M, D).
+        block: kernel values in memory at a time; the result depends on it by rounding only.
 
     Raises:
-        InputError: features are not finite, or there are fewer than two in a set.
+        InputError: a feature is not finite, or a set has fewer than two images.
     """
     x, y = as_features(generated), as_features(reference)
     n, m = len(x), len(y)
     if min(n, m) < 2:
         raise InputError("the kernel distance needs at least two images in each set")
-    x_rows, sxx = _within(x)
-    y_rows, syy = _within(y)
-    xy_rows, yx_rows, sxy = _between(x, y)
+    x_rows, sxx = _within(x, block)
+    y_rows, syy = _within(y, block)
+    xy_rows, yx_rows, sxy = _between(x, y, block)
     value = x_rows.mean() + y_rows.mean() - 2 * xy_rows.mean()
     zx = np.var(x_rows - xy_rows, ddof=1) - sxx / (n - 1) - sxy / m
     zy = np.var(y_rows - yx_rows, ddof=1) - syy / (m - 1) - sxy / n
@@ -106,22 +112,22 @@ def kernel_distance(generated, reference) -> Estimate:
     return Estimate(float(value), float(np.sqrt(max(first + second, 0))))
 
 
-def as_features(features, dtype=np.float64):
-    """Features as an array (N, D) of floats.
+def as_features(features: np.ndarray, dtype: type[np.floating] = np.float64) -> np.ndarray:
+    """Check features (N, D) and convert them to `dtype`.
 
     Raises:
-        InputError: they have another number of axes, or are not all finite.
+        InputError: the array has another rank, or a value is not finite.
     """
     features = np.asarray(features, dtype)
     if features.ndim != 2:
-        raise InputError(f"features must be (images, features), not {features.shape}")
+        raise InputError(f"features must have shape (images, dimensions), not {features.shape}")
     if not np.isfinite(features).all():
-        raise InputError("features are not all finite: the model that made the images diverged")
+        raise InputError("features are not all finite: the model of these images has diverged")
     return features
 
 
 def _frechet(first, second):
-    """The distance, and the matrix R V (D, rank) with R V V' R the optimal transport's map."""
+    """The distance, and a factor F (D, rank) of the optimal transport map F F'."""
     root = _root(second.covariance)
     values, vectors = linalg.eigh(root @ first.covariance @ root)
     kept = values > values.max(initial=0) * len(values) * np.finfo(float).eps
@@ -129,7 +135,7 @@ def _frechet(first, second):
     offset = first.mean - second.mean
     traces = np.trace(first.covariance) + np.trace(second.covariance)
     distance = offset @ offset + traces - 2 * deviations.sum()
-    # Rounding may leave -1e-12.
+    # Rounding may give -1e-12.
     return max(float(distance), 0.0), root @ (vectors[:, kept] / np.sqrt(deviations))
 
 
@@ -145,32 +151,32 @@ def _kernel(x, y):
     return base * base * base
 
 
-def _within(x):
-    """Of k(x_i, x_j), j != i: the row means, and the variance of what they leave unexplained."""
+def _within(x, block):
+    """Row means of k(x_i, x_j), j != i, and the variance that they do not explain."""
     n = len(x)
     rows, squares = np.empty(n), 0.0
-    for block in _blocks(n, n):
-        kernel = _kernel(x[block], x)
-        kernel[np.arange(len(kernel)), np.arange(n)[block]] = 0
-        rows[block] = kernel.sum(axis=1) / (n - 1)
+    for part in _parts(n, n, block):
+        kernel = _kernel(x[part], x)
+        kernel[np.arange(len(kernel)), np.arange(n)[part]] = 0
+        rows[part] = kernel.sum(axis=1) / (n - 1)
         squares += np.vdot(kernel, kernel)
     explained = 2 * np.mean(rows**2) - rows.mean() ** 2
     return rows, squares / (n * (n - 1)) - explained
 
 
-def _between(x, y):
-    """Of k(x_i, y_j): the means over j and over i, and the variance that they leave."""
+def _between(x, y, block):
+    """Means of k(x_i, y_j) over j and over i, and the variance that they do not explain."""
     n, m = len(x), len(y)
     rows, columns, squares = np.empty(n), np.zeros(m), 0.0
-    for block in _blocks(n, m):
-        kernel = _kernel(x[block], y)
-        rows[block] = kernel.mean(axis=1)
+    for part in _parts(n, m, block):
+        kernel = _kernel(x[part], y)
+        rows[part] = kernel.mean(axis=1)
         columns += kernel.sum(axis=0) / n
         squares += np.vdot(kernel, kernel)
     explained = np.mean(rows**2) + np.mean(columns**2) - rows.mean() ** 2
     return rows, columns, squares / (n * m) - explained
 
 
-def _blocks(rows, columns):
-    step = max(1, BLOCK // columns)
+def _parts(rows, columns, block):
+    step = max(1, block // columns)
     return (slice(start, start + step) for start in range(0, rows, step))

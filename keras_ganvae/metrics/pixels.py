@@ -1,25 +1,25 @@
-"""What pixels say of samples: how sharp their edges are, how many specks and greys they have.
+"""Pixel statistics of samples: sharpness, isolated pixels, greys.
 
-Images are (N, H, W, C), float in [0, 1] or uint8; colours are averaged first. Compare the
-numbers with those of real images of the same data set: none is good or bad by itself.
+Images are (N, H, W, C), float in [0, 1] or uint8; colours are averaged first. No value is
+good in itself: compare with real images of the same data set.
 """
 
 import numpy as np
 
-# Of MNIST's test images one in sixteen has a pixel that stands out so far (.07 an image), and
-# noise with a deviation of .1 makes 1.1 an image; half the margin finds .24 in clean ones.
+# MNIST's test images have 0.07 such pixels per image, and 1.1 after noise with a standard
+# deviation of 0.1. At half this margin even clean images have 0.24.
 MARGIN = 0.2
 DARK, LIGHT = 0.1, 0.9
 
 
-def sharpness(images):
-    """Mean slope of the edges in each image, grey levels per pixel: (N,) in [0, sqrt(2)].
+def sharpness(images: np.ndarray) -> np.ndarray:
+    """Mean slope of the edges of each image, grey levels per pixel: (N,) in [0, sqrt(2)].
 
-    sum |grad|^2 / sum |grad| with forward differences, so that each slope counts by its own
-    size: flat areas and the length of the edges don't matter, blurring lowers it. A hard
-    edge from 0 to 1 has 1 along an axis, an image without edges 0; MNIST's test images have
-    .68 on average. It is no measure of quality: strong specks raise it, faint noise lowers
-    it, as its many small slopes join the mean.
+    sum |grad|^2 / sum |grad| with forward differences: the mean slope, weighted by itself.
+    Flat areas and the length of edges do not matter; blurring lowers it. A hard
+    axis-aligned edge from 0 to 1 gives 1, a flat image 0, MNIST's test images 0.68 on
+    average. It does not measure quality: strong isolated pixels raise it, faint noise
+    lowers it.
     """
     grey = _grey(images)
     down = np.diff(grey, axis=1, append=grey[:, -1:])
@@ -29,22 +29,22 @@ def sharpness(images):
     return squares.sum(axis=(1, 2)) / np.where(total, total, 1)
 
 
-def isolated_pixels(images, margin=MARGIN):
-    """Specks in each image: int (N,), at most a quarter of its pixels.
+def isolated_pixels(images: np.ndarray, margin: float = MARGIN) -> np.ndarray:
+    """Count the isolated pixels of each image: int (N,), at most a quarter of its pixels.
 
-    A speck is lighter than all its neighbours by more than `margin`, or darker than all of
-    them; there are eight, at the border five and in a corner three.
+    An isolated pixel is lighter by more than `margin` than all of its neighbours, or
+    darker: eight inside the image, five at the border, three in a corner.
     """
     grey = _grey(images)
     lightest, darkest = _extremes(grey)
     return ((grey > lightest + margin) | (grey < darkest - margin)).sum(axis=(1, 2))
 
 
-def grey_share(images):
-    """Share of the pixels above .1 that are below .9, in each image: (N,) in [0, 1].
+def grey_share(images: np.ndarray) -> np.ndarray:
+    """Share of each image's pixels above 0.1 that are below 0.9: (N,) in [0, 1].
 
-    For light ink on a dark ground; 0 without ink. A model that isn't sure where a stroke
-    ends, as a decoder trained on likelihood, paints it grey.
+    For light ink on a dark ground; 0 without ink. A decoder trained by maximum likelihood
+    draws a stroke grey where it is uncertain of its border.
     """
     grey = _grey(images)
     ink = (grey > DARK).sum(axis=(1, 2))
@@ -60,7 +60,7 @@ def _grey(images):
 
 
 def _extremes(grey):
-    """The highest and the lowest of each pixel's neighbours, itself left out: (N, H, W) each."""
+    """The lightest and the darkest neighbour of each pixel: (N, H, W) each."""
     height, width = grey.shape[1:]
     around = [(1, 1), (1, 1)]
     high = np.pad(grey, [(0, 0), *around], constant_values=-np.inf)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from keras_ganvae.errors import InputError
 from keras_ganvae.evaluation import protocol
-from keras_ganvae.evaluation.floor import Reference
+from keras_ganvae.evaluation.floor import RealImages
 from keras_ganvae.evaluation.measure import evaluate
 from keras_ganvae.files import check_new_file, write_json, write_text
 from keras_ganvae.paper import page, pictures
@@ -41,9 +41,9 @@ def compare(paths, out, settings=None, *, by_seed=True, progress=None) -> dict:
     settings = settings or protocol.Settings()
     check_out(out)
     runs = opened(paths)
-    reference = Reference.of(runs[0].dataset(), settings, progress)
+    real = RealImages.of(runs[0].dataset(), settings, progress)
     measured = [
-        Measured(run, run.history(), _evaluated(run, settings, reference, progress)) for run in runs
+        Measured(run, run.history(), _evaluated(run, settings, real, progress)) for run in runs
     ]
     names = [str(path) for path in paths]
     protocol.check_equal(
@@ -56,8 +56,8 @@ def compare(paths, out, settings=None, *, by_seed=True, progress=None) -> dict:
         "protocol": measured[0].result["protocol"],
         "commands": _commands(measured, names, out, settings, by_seed),
         "floor": measured[0].result["floor"],
-        "models": [_model(each, reference.dataset) for each in contenders],
-        "gradients": (gradients := _gradients(contenders, reference.dataset)),
+        "models": [_model(each, real.dataset) for each in contenders],
+        "gradients": (gradients := _gradients(contenders, real.dataset)),
         "claims": test_all(Cast(contenders, gradients)),
     }
     write_json(Path(out) / RESULTS, results)
@@ -102,11 +102,11 @@ def opened(paths) -> list[Run]:
     return runs
 
 
-def _evaluated(run, settings, reference, progress):
+def _evaluated(run, settings, real, progress):
     def labelled(doing, done, total):
         progress(f"{run.path.name}: {doing}", done, total)
 
-    return evaluate(run, settings, reference=reference, progress=progress and labelled)
+    return evaluate(run, settings, real=real, progress=progress and labelled)
 
 
 def _model(contender, dataset):

@@ -8,7 +8,7 @@ from PIL import Image
 
 from keras_ganvae.models import latents
 from keras_ganvae.plots import images
-from keras_ganvae.plots.latent_space import traversals, walks
+from keras_ganvae.plots.latent_paths import traversals, walks
 
 PANEL = 64  # images of a grid, 8 by 8
 COLUMNS = 8

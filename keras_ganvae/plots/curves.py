@@ -1,19 +1,24 @@
-"""The paper's plots: Figure 2 (GAN losses and accuracies), Figure 5 (ELBO terms), panels."""
+"""The paper's figures: GAN losses and accuracies (2), panels of images (3, 4), ELBO terms (5)."""
 
 import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import AutoLocator
 
+from keras_ganvae.config import TrainConfig
 from keras_ganvae.files import replacing
 from keras_ganvae.plots.images import grid
 
-# Colours that stay apart in print and for the colour-blind (Okabe and Ito 2008).
+# Distinct in print and for colour-blind readers (Okabe and Ito 2008).
 COLOURS = ("#0072B2", "#D55E00", "#009E73")
 
-PANEL = 40  # images in a panel of reconstructions
+PANEL = 40  # images per panel
 
 GENERATOR_EQUATION = {"non_saturating": "(1)", "saturating": "(6)"}
+# Logged name -> label in the legend.
 ACCURACIES = {"real_accuracy": "real", "fake_accuracy": "generated", "accuracy": "both"}
 ELBO_TERMS = {
     "loss": "total, equation (3)",
@@ -22,12 +27,42 @@ ELBO_TERMS = {
 }
 
 
-def plot_history(path, rows, names, ylabel, title):
-    """One line a name over the epochs; validation dashed where the rows have it.
+def plot_run(
+    figures: Path, rows: Sequence[Mapping], config: TrainConfig, is_variational: bool
+) -> None:
+    """Redraw loss.png, and for a GAN accuracy.png.
 
     Args:
-        rows: dicts with `epoch` and the logged names, as in history.csv.
-        names: logged name -> label.
+        figures: the run's folder of figures.
+        rows: rows of history.csv, at least one.
+        config: the run's settings.
+        is_variational: whether the run is a VAE.
+    """
+    loss, unit = figures / "loss.png", "nats per image"
+    if is_variational:
+        plot_history(loss, rows, ELBO_TERMS, unit, f"{config.arch}: negative ELBO")
+        return
+    assert config.generator_loss, "set for every GAN by its preset"
+    losses = {
+        "generator_loss": f"generator, equation {GENERATOR_EQUATION[config.generator_loss]}",
+        "discriminator_loss": "discriminator, equation (2)",
+    }
+    plot_history(loss, rows, losses, unit, f"{config.arch}: losses")
+    title = f"{config.arch}: discriminator accuracy"
+    plot_history(figures / "accuracy.png", rows, ACCURACIES, "accuracy", title)
+
+
+def plot_history(
+    path: str | Path, rows: Sequence[Mapping], names: Mapping[str, str], ylabel: str, title: str
+) -> None:
+    """Plot logged values over the epochs; validation values are dashed.
+
+    Args:
+        path: the PNG file.
+        rows: rows of history.csv, at least one.
+        names: logged name -> label in the legend.
+        ylabel: label of the y axis.
+        title: title of the figure.
     """
     figure = Figure(figsize=(6.4, 4.0), layout="constrained")
     axes = figure.subplots()
@@ -39,16 +74,23 @@ def plot_history(path, rows, names, ylabel, title):
             validation = [row[f"val_{name}"] for row in rows]
             axes.plot(epochs, validation, color=colour, linestyle="--", linewidth=1, marker=marker)
     axes.set(xlabel="epoch", ylabel=ylabel, title=title)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    whole_epochs = AutoLocator()
+    whole_epochs.set_params(integer=True)
+    axes.xaxis.set_major_locator(whole_epochs)
     axes.plot([], [], color="grey", linestyle="--", linewidth=1, label="validation")
     axes.legend(frameon=False, fontsize="small")
     axes.spines[["top", "right"]].set_visible(False)
-    with replacing(path) as beside:
-        figure.savefig(beside, format="png", dpi=120)
+    _save(figure, path)
 
 
-def plot_panels(path, panels, columns=8):
-    """Grids of uint8 images side by side, each under its title (Figures 3 and 4)."""
+def plot_panels(path: str | Path, panels: Mapping[str, np.ndarray], columns: int = 8) -> None:
+    """Plot grids of images side by side (Figures 3 and 4).
+
+    Args:
+        path: the PNG file.
+        panels: title -> uint8 images (N, H, W, C).
+        columns: images per row of a grid.
+    """
     rows = math.ceil(max(len(images) for images in panels.values()) / columns)
     size = (3.2 * len(panels), 3.2 * rows / columns + 0.5)
     figure = Figure(figsize=size, layout="constrained")
@@ -58,20 +100,9 @@ def plot_panels(path, panels, columns=8):
         axes.imshow(grid(images, columns).squeeze(), cmap="gray", vmin=0, vmax=255)
         axes.set_title(title, fontsize="medium")
         axes.axis("off")
+    _save(figure, path)
+
+
+def _save(figure: Figure, path: str | Path) -> None:
     with replacing(path) as beside:
         figure.savefig(beside, format="png", dpi=120)
-
-
-def plot_run(figures, rows, config, is_variational):
-    """Redraw loss.png, and accuracy.png for a GAN, from the rows of history.csv."""
-    loss, unit = figures / "loss.png", "nats per image"
-    if is_variational:
-        plot_history(loss, rows, ELBO_TERMS, unit, f"{config.arch}: negative ELBO")
-        return
-    losses = {
-        "generator_loss": f"generator, equation {GENERATOR_EQUATION[config.generator_loss]}",
-        "discriminator_loss": "discriminator, equation (2)",
-    }
-    plot_history(loss, rows, losses, unit, f"{config.arch}: losses")
-    accuracy, unit = figures / "accuracy.png", "share told right"
-    plot_history(accuracy, rows, ACCURACIES, unit, f"{config.arch}: discriminator accuracy")

@@ -1,190 +1,181 @@
-"""Pictures of what a finished run has learnt. Each says which prior it was drawn from."""
+"""Pictures of what a run has learned: samples, reconstructions, walks, traversals, a plane.
+
+Each function writes one file and returns its description, which names the prior.
+"""
+
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from keras_ganvae.errors import InputError
 from keras_ganvae.models import latents
-from keras_ganvae.plots import images
+from keras_ganvae.plots import gif, latent_paths, output
 from keras_ganvae.plots.curves import PANEL, plot_panels
+from keras_ganvae.plots.images import to_uint8
 from keras_ganvae.runs.run import Run
 
 
-def sample(run: Run, count: int, seed: int, out, prior=None) -> str:
+def sample(run: Run, count: int, seed: int, out: str | Path, prior: str | None = None) -> str:
     """Draw images from a run and write them.
 
     Args:
-        count: how many.
-        seed: the same source, seed and count give the same bytes.
-        out: see `images.SAMPLE_FORMATS`; the npz holds `samples`, uint8 (N, H, W, C).
+        run: the run.
+        count: number of images.
+        seed: random seed; the same run, seed and count give the same bytes.
+        out: file or folder, see `output.SAMPLE_FORMATS`. An .npz holds `samples`,
+            uint8 (N, H, W, C).
         prior: "normal", "mixture", or None for the run's default.
 
     Returns:
-        One line that says what was drawn.
+        The description, one line.
 
     Raises:
-        InputError: the run, its prior or `out` can't be used.
+        InputError: the run, its prior or `out` is unusable.
     """
-    write = images.sample_writer(out)
-    model, prior = run.model(), run.prior(prior)
-    z = prior.sample(count, seed)
-    pixels = images.to_uint8(latents.decode(model, z))
-    description = f"{count} samples of {_name(run)}, {describe(prior)}, seed {seed}"
+    write = output.sample_writer(out)
+    model, source = run.model(), run.prior(prior)
+    pixels = _decode(model, source.sample(count, seed))
+    description = f"{count} samples of {_name(run)}, {source.description}, seed {seed}"
     write(out, pixels, description)
     return description
 
 
-def reconstruct(run: Run, out) -> str:
-    """Test images, their reconstructions through the posterior's mean, and samples.
+def reconstruct(run: Run, out: str | Path) -> str:
+    """Plot test images, their reconstructions from the posterior mean, and samples.
 
     The panels of the paper's Figures 3 and 4.
 
+    Args:
+        run: a run of a VAE.
+        out: a .png file.
+
     Raises:
-        InputError: the run is a GAN, which has no encoder, or can't be read.
+        InputError: the run is a GAN, which has no encoder, or is unusable.
     """
     if not run.is_variational:
         raise InputError(f"{run.path} holds a {run.config.arch}, which can't reconstruct")
-    images.check_ending(out, ".png")
+    output.check_ending(out, ".png")
     model, prior = run.model(), run.prior()
     originals = run.dataset().test.images[:PANEL]
     mean, _ = latents.encode(model, originals, run.config.seed)
-    z = prior.sample(PANEL, run.config.seed)
     panels = {
         "ground truth (test images)": originals,
-        "reconstruction": images.to_uint8(latents.decode(model, mean)),
-        f"samples, {describe(prior)}": images.to_uint8(latents.decode(model, z)),
+        "reconstruction": _decode(model, mean),
+        f"samples, {prior.description}": _decode(model, prior.sample(PANEL, run.config.seed)),
     }
     plot_panels(out, panels)
-    return f"{len(originals)} test images beside their reconstructions by {_name(run)}"
+    return f"{len(originals)} test images and their reconstructions by {_name(run)}"
 
 
-def interpolate(run: Run, out, *, seed=0, prior=None, count=8, steps=12) -> str:
-    """Walks between pairs of draws from the prior, one a row; see `walks`."""
-    images.check_ending(out, ".png")
-    model, prior = run.model(), run.prior(prior)
-    z = walks(prior, count, steps, seed)
-    description = f"{count} walks between two draws by {_name(run)}, {describe(prior)}, seed {seed}"
-    return _save_grid(model, z.reshape(-1, prior.latent_dim), steps, out, description)
-
-
-def walks(prior, count, steps, seed):
-    """Latents on the way between pairs of draws from a prior, float32 (count, steps, J).
-
-    Under N(0, I) the walk follows the great circle, where the draws lie; in a mixture
-    it is straight.
-    """
-    starts, ends = np.split(prior.sample(2 * count, seed), 2)
-    between = _great_circle if prior.name == "normal" else _straight
-    shares = np.linspace(0, 1, steps, dtype=np.float32)
-    return np.stack([between(starts, ends, share) for share in shares], axis=1)
-
-
-def traverse(run: Run, out, *, seed=0, prior=None, dimensions=10, steps=11) -> str:
-    """One latent dimension at a time, the most active first, one a row; see `traversals`."""
-    images.check_ending(out, ".png")
-    model, prior = run.model(), run.prior(prior)
-    chosen, z = traversals(model, prior, dimensions, steps, seed)
-    listed = ", ".join(str(j) for j in chosen)
-    description = f"dimensions {listed} of {_name(run)}, {describe(prior)}, seed {seed}"
-    return _save_grid(model, z.reshape(-1, prior.latent_dim), steps, out, description)
-
-
-def traversals(model, prior, dimensions, steps, seed):
-    """Latents that differ in one dimension: (dimensions, latents (dimensions, steps, J)).
-
-    The most active dimensions come first. Each goes from its 1st to its 99th percentile
-    under the prior, the others staying at those of one draw.
-    """
-    draws = prior.sample(5000, seed)
-    chosen = most_active(model, draws)[:dimensions]
-    percentiles = np.percentile(draws, np.linspace(1, 99, steps), axis=0)
-    z = np.repeat(draws[:1], len(chosen) * steps, axis=0).reshape(len(chosen), steps, -1)
-    for row, j in zip(z, chosen, strict=True):
-        row[:, j] = percentiles[:, j]
-    return chosen, z
-
-
-def manifold(run: Run, out, *, seed=0, prior=None, side=20) -> str:
-    """The plane of the two most active dimensions (the whole latent space if it has two).
-
-    Both axes go through the prior's percentiles; other dimensions stay at the prior's mean.
-    """
-    images.check_ending(out, ".png")
-    model, prior = run.model(), run.prior(prior)
-    if prior.latent_dim < 2:
-        raise InputError(f"{run.path} has a latent space of one dimension: there is no plane")
-    draws = prior.sample(5000, seed)
-    across, down = most_active(model, draws)[:2]
-    percentiles = np.percentile(draws, np.linspace(1, 99, side), axis=0)
-    z = np.repeat(draws.mean(axis=0, keepdims=True), side * side, axis=0)
-    z[:, across] = np.tile(percentiles[:, across], side)
-    z[:, down] = np.repeat(percentiles[:, down], side)
-    description = (
-        f"plane of dimensions {across} (across) and {down} (down) of {_name(run)},"
-        f" {describe(prior)}"
-    )
-    return _save_grid(model, z, side, out, description)
-
-
-def animate(run: Run, out) -> str:
-    """A GIF of the fixed-noise grid over the epochs."""
-    images.check_ending(out, ".gif")
-    frames = images.frames(run.figures)
-    if not frames:
-        raise InputError(f"{run.figures} holds no samples-*.png to animate")
-    images.save_gif(out, frames)
-    epochs = len(images.epoch_pictures(run.figures))
-    return f"{len(frames)} frames from {epochs} epochs of {_name(run)}, fixed noise from N(0, I)"
-
-
-def most_active(model, draws, bases=16):
-    """Latent dimensions, the one that changes the picture most first.
-
-    The change is the mean squared pixel difference between the 5th and the 95th
-    percentile of one dimension, over a few draws for the others.
+def interpolate(
+    run: Run,
+    out: str | Path,
+    *,
+    seed: int = 0,
+    prior: str | None = None,
+    count: int = 8,
+    steps: int = 12,
+) -> str:
+    """Plot walks between pairs of draws from the prior, one per row; see `latent_paths.walks`.
 
     Args:
-        draws: z from the prior, (N, J).
-
-    Returns:
-        int array (J,).
+        run: the run.
+        out: a .png file.
+        seed: random seed of the draws.
+        prior: "normal", "mixture", or None for the run's default.
+        count: number of walks.
+        steps: images per walk.
     """
-    low, high = np.percentile(draws, [5, 95], axis=0)
-    latent_dim = draws.shape[1]
-    z = np.repeat(draws[None, :bases], latent_dim, axis=0)  # (J, bases, J)
-    j = np.arange(latent_dim)
-    ends = []
-    for value in (low, high):
-        z[j, :, j] = value[:, None]
-        ends.append(latents.decode(model, z.reshape(-1, latent_dim)))
-    change = ((ends[1] - ends[0]) ** 2).reshape(latent_dim, -1).mean(axis=1)
-    return np.argsort(-change, kind="stable")
-
-
-def describe(prior) -> str:
-    """The prior in a few words."""
-    if prior.name == "normal":
-        return "prior N(0, I)"
-    return f"prior: mixture of {prior.components} Gaussians"
-
-
-def _save_grid(model, z, columns, out, description):
-    picture = images.grid(images.to_uint8(latents.decode(model, z)), columns)
-    picture = images.captioned(images.enlarge(picture), description)
-    images.save_png(out, picture, description)
+    output.check_ending(out, ".png")
+    model, source = run.model(), run.prior(prior)
+    z = latent_paths.walks(source, count, steps, seed)
+    description = (
+        f"{count} walks between two draws by {_name(run)}, {source.description}, seed {seed}"
+    )
+    output.write_grid(out, _decode(model, z), description, steps)
     return description
 
 
-def _name(run):
+def traverse(
+    run: Run,
+    out: str | Path,
+    *,
+    seed: int = 0,
+    prior: str | None = None,
+    dimensions: int = 10,
+    steps: int = 11,
+) -> str:
+    """Plot one latent dimension per row, the most active first; see `latent_paths.traversals`.
+
+    Args:
+        run: the run.
+        out: a .png file.
+        seed: random seed of the draws.
+        prior: "normal", "mixture", or None for the run's default.
+        dimensions: number of dimensions, at most.
+        steps: images per dimension.
+    """
+    output.check_ending(out, ".png")
+    model, source = run.model(), run.prior(prior)
+    chosen, z = latent_paths.traversals(model, source, dimensions, steps, seed)
+    listed = ", ".join(map(str, chosen))
+    description = f"dimensions {listed} of {_name(run)}, {source.description}, seed {seed}"
+    output.write_grid(out, _decode(model, z), description, steps)
+    return description
+
+
+def manifold(
+    run: Run, out: str | Path, *, seed: int = 0, prior: str | None = None, side: int = 20
+) -> str:
+    """Plot the plane of the two most active dimensions; see `latent_paths.plane`.
+
+    Args:
+        run: a run with at least two latent dimensions.
+        out: a .png file.
+        seed: random seed of the draws.
+        prior: "normal", "mixture", or None for the run's default.
+        side: images along each axis.
+
+    Raises:
+        InputError: the latent space has one dimension, or the run or `out` is unusable.
+    """
+    output.check_ending(out, ".png")
+    model, source = run.model(), run.prior(prior)
+    if source.latent_dim < 2:
+        raise InputError(f"{run.path} has only one latent dimension; a plane needs two")
+    across, down, z = latent_paths.plane(model, source, side, seed)
+    description = (
+        f"plane of dimensions {across} (across) and {down} (down) of {_name(run)},"
+        f" {source.description}"
+    )
+    output.write_grid(out, _decode(model, z), description, side)
+    return description
+
+
+def animate(run: Run, out: str | Path) -> str:
+    """Write a GIF of the fixed-noise grid over the epochs.
+
+    Args:
+        run: the run.
+        out: a .gif file.
+
+    Raises:
+        InputError: the run has no pictures of its epochs.
+    """
+    output.check_ending(out, ".gif")
+    frames = gif.load_frames(run.figures)
+    if not frames:
+        raise InputError(f"{run.figures} holds no samples-*.png to animate")
+    gif.save_gif(out, frames)
+    epochs = len(gif.epoch_pictures(run.figures))
+    return f"{len(frames)} frames from {epochs} epochs of {_name(run)}, fixed noise from N(0, I)"
+
+
+def _decode(model: Any, z: np.ndarray) -> np.ndarray:
+    """uint8 images of latents (..., J)."""
+    return to_uint8(latents.decode(model, z.reshape(-1, z.shape[-1])))
+
+
+def _name(run: Run) -> str:
     return f"{run.config.arch} on {run.record['dataset']['name']}"
-
-
-def _straight(start, end, share):
-    return (1 - share) * start + share * end
-
-
-def _great_circle(start, end, share):
-    cosine = (start * end).sum(-1) / np.linalg.norm(start, axis=-1) / np.linalg.norm(end, axis=-1)
-    angle = np.arccos(np.clip(cosine, -1, 1))[:, None]
-    if np.any(np.sin(angle) < 1e-3):  # one direction: the circle has no plane
-        return _straight(start, end, share)
-    return (np.sin((1 - share) * angle) * start + np.sin(share * angle) * end) / np.sin(angle)

@@ -1,59 +1,64 @@
-"""Random numbers as a pure function of an integer: the same on every device.
+"""Counter-based random numbers: the same on every device.
 
-An image is drawn from a seed of its own, 32 bits. Its words are hashes of the seed and a
-counter, its normals are made of them by Box and Muller's transform (1958). An exported
-model does the same with a phone's integer operators (`tflite/random.py`), so one seed draws
-one image everywhere. Here is the definition, in numpy.
+Each image has its own 32-bit seed. A random word is a hash of the seed and a counter;
+the Box-Muller transform (1958) turns words into normals. Exported models compute the same
+with integer operators (`tflite/random.py`) and so does the web app, so that a seed gives
+the same image everywhere. This module is the definition, in numpy.
 """
 
 import math
 
 import numpy as np
 
-GOLDEN = 0x9E3779B1  # odd, near 2^32 / golden ratio: steps of it spread over all words
-# The two rounds of a 32-bit mixer with little bias, found by search: C. Wellons,
-# "Prospecting for Hash Functions", 2018 (there: lowbias32).
+GOLDEN = 0x9E3779B1  # odd, near 2^32 / golden ratio: its multiples spread over all words
+# lowbias32, a 32-bit hash with little bias: C. Wellons, "Prospecting for Hash Functions",
+# 2018.
 SHIFTS = (16, 15, 16)
 MULTIPLIERS = (0x7FEB352D, 0x846CA68B)
-BITS = 23  # of a word that make a uniform: with the half below they fit a float32 exactly
+BITS = 23  # of a word that make a uniform; with the added half, float32 holds it exactly
 
 
-def image_seeds(seed: int, count: int):
-    """The seeds of the images of one draw: seed * GOLDEN + i modulo 2^32, int32 (count,)."""
+def image_seeds(seed: int, count: int) -> np.ndarray:
+    """Seeds of `count` images: seed * GOLDEN + i modulo 2^32, int32 (count,)."""
     seeds = np.uint32(seed * GOLDEN % 2**32) + np.arange(count, dtype=np.uint32)
     return seeds.view(np.int32)
 
 
-def words(seeds, start: int, count: int):
-    """Hashes of (seed, counter) for counters from `start`: uint32 (N, count).
+def words(seeds: np.ndarray, start: int, count: int) -> np.ndarray:
+    """Hash (seed, counter) for the counters start to start + count - 1.
 
     Args:
-        seeds: int32 (N,).
+        seeds: image seeds, int32 (N,).
+        start: the first counter.
+        count: number of counters.
+
+    Returns:
+        uint32 (N, count).
     """
     counters = np.arange(start, start + count, dtype=np.uint32) * np.uint32(GOLDEN)
     return mix(mix(np.asarray(seeds, np.int32).view(np.uint32))[:, None] + counters)
 
 
-def mix(x):
-    """Scramble uint32; every input gives another output."""
+def mix(x: np.ndarray) -> np.ndarray:
+    """Hash uint32 to uint32, one to one."""
     first, second, last = SHIFTS
     x = (x ^ (x >> first)) * np.uint32(MULTIPLIERS[0])
     x = (x ^ (x >> second)) * np.uint32(MULTIPLIERS[1])
     return x ^ (x >> last)
 
 
-def integers(seeds, start: int, count: int):
-    """The upper bits of words: int32 in [-2^22, 2^22), all equally likely, (N, count)."""
+def integers(seeds: np.ndarray, start: int, count: int) -> np.ndarray:
+    """Uniform integers in [-2^22, 2^22), the upper bits of `words`: int32 (N, count)."""
     return words(seeds, start, count).view(np.int32) >> (32 - BITS)
 
 
-def centred(integers):
-    """Those integers as uniforms in (-1/2, 1/2), float32; neither end is reached."""
+def centred(integers: np.ndarray) -> np.ndarray:
+    """Scale `integers` to uniforms in the open interval (-1/2, 1/2), float32."""
     return (integers.astype(np.float32) + np.float32(0.5)) * np.float32(2.0**-BITS)
 
 
-def normals(seeds, dimensions: int):
-    """N(0, I): float32 (N, dimensions), from the words 0 to 2 ceil(dimensions / 2) - 1."""
+def normals(seeds: np.ndarray, dimensions: int) -> np.ndarray:
+    """N(0, I) draws, float32 (N, dimensions), from words 0 to 2 ceil(dimensions / 2) - 1."""
     pairs = math.ceil(dimensions / 2)
     uniform = centred(integers(seeds, 0, 2 * pairs))
     radius = np.sqrt(np.float32(-2) * np.log(uniform[:, :pairs] + np.float32(0.5)))
@@ -62,27 +67,28 @@ def normals(seeds, dimensions: int):
     return z[:, :dimensions]
 
 
-def choices(seeds, thresholds, dimensions: int):
-    """Which component of a mixture each seed draws from, int64 (N,).
+def choices(seeds: np.ndarray, thresholds: np.ndarray, dimensions: int) -> np.ndarray:
+    """The mixture component that each seed draws from, int64 (N,).
 
-    Taken from the word after those of `normals`.
+    Uses the word after those of `normals`.
 
     Args:
-        thresholds: of `choice_thresholds`.
-        dimensions: of the normals that are drawn from the same seeds.
+        seeds: image seeds, int32 (N,).
+        thresholds: result of `choice_thresholds`, (K - 1,).
+        dimensions: number of normals drawn from the same seeds.
     """
     word = integers(seeds, 2 * math.ceil(dimensions / 2), 1)
     return (word >= thresholds).sum(axis=1)
 
 
-def choice_thresholds(weights):
-    """Where, among the values of `integers`, one component ends and the next begins.
+def choice_thresholds(weights: np.ndarray) -> np.ndarray:
+    """Boundaries between mixture components on the scale of `integers`.
 
     Args:
-        weights: of K components, (K,).
+        weights: probabilities of the K components, (K,).
 
     Returns:
-        int32 (K - 1,).
+        int32 (K - 1,), ascending.
     """
     cumulative = np.cumsum(np.asarray(weights, np.float64))[:-1] / np.sum(weights, dtype=np.float64)
     return np.rint(cumulative * 2**BITS - 2 ** (BITS - 1)).astype(np.int32)

@@ -21,7 +21,7 @@ from keras_ganvae.config import TrainConfig
 from keras_ganvae.distributed.cluster import LOGS
 from keras_ganvae.errors import InputError, first_line
 from keras_ganvae.files import replacing, write_json
-from keras_ganvae.priors.mixture import MixturePrior, NormalPrior
+from keras_ganvae.priors import MixturePrior, NormalPrior
 from keras_ganvae.runs import checkpoints, lock
 
 FOLDERS = ("figures", "checkpoint", "tensorboard")

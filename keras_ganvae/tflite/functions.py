@@ -9,7 +9,7 @@ import tensorflow as tf
 from keras_ganvae import equations
 from keras_ganvae.models import DepthToSpace, VariationalAutoencoder
 from keras_ganvae.models.base import GenerativeModel
-from keras_ganvae.priors.mixture import MixturePrior, NormalPrior
+from keras_ganvae.priors import MixturePrior, NormalPrior
 from keras_ganvae.tflite import random as noise
 
 MANY = 16  # images that decode_16 makes at once

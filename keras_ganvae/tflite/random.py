@@ -9,8 +9,8 @@ import math
 import numpy as np
 import tensorflow as tf
 
+from keras_ganvae.priors import MixturePrior
 from keras_ganvae.priors import random as noise
-from keras_ganvae.priors.mixture import MixturePrior
 
 # 2 pi = NEARLY_TWO_PI (1 + REST): the rest is so small that its own rounding is lost in float32's.
 NEARLY_TWO_PI = 6.28125

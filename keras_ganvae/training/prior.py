@@ -6,7 +6,8 @@ from typing import Any
 from keras_ganvae.data import Dataset
 from keras_ganvae.data.lazy import first
 from keras_ganvae.models import latents
-from keras_ganvae.priors.mixture import MixturePrior, fit_mixture
+from keras_ganvae.priors import MixturePrior
+from keras_ganvae.priors.fit import fit_mixture
 
 log = logging.getLogger("keras_ganvae")
 

@@ -27,7 +27,7 @@ from keras_ganvae.distributed.keras_patches import decorrelate_dropout
 from keras_ganvae.distributed.placement import place
 from keras_ganvae.errors import InputError
 from keras_ganvae.files import remove_unfinished
-from keras_ganvae.plots import images
+from keras_ganvae.plots import gif
 from keras_ganvae.runs import checkpoints
 from keras_ganvae.runs.lock import exclusive
 from keras_ganvae.runs.run import Run, check_free
@@ -203,7 +203,7 @@ def fit(
 def _finish(run, model, dataset, callbacks):
     """Write what only a finished run has: the last plots, the GIF, prior, contrast, model."""
     callbacks.pictures.plot()
-    images.save_gif(run.figures / "training.gif", images.frames(run.figures))
+    gif.save_gif(run.figures / "training.gif", gif.load_frames(run.figures))
     callbacks.checkpoints.stop_if_asked()
     if run.is_variational:
         fit_prior(model, dataset, run.config.seed).save(run.prior_file)
@@ -272,7 +272,7 @@ def _discard_after(run, start):
     """Delete what was written after the checkpoint."""
     remove_unfinished(run.path)
     checkpoints.discard_after(run.checkpoints, start.position)
-    for picture in images.epoch_pictures(run.figures)[start.position.epoch :]:
+    for picture in gif.epoch_pictures(run.figures)[start.position.epoch :]:
         picture.unlink()
     tensorboard.rewind(run.tensorboard, start.callback_state.get("tensorboard", {}))
     # They would be of an earlier epoch than the history.

@@ -7,7 +7,7 @@ import pytest
 
 from keras_ganvae.bundle import card
 from keras_ganvae.bundle.formats import SAMPLER
-from keras_ganvae.priors.mixture import NormalPrior
+from keras_ganvae.priors import NormalPrior
 
 PARITY = {"max_error": 3.1e-7, "mean_error": 2.2e-8, "psnr": 141.2, "correlation": 0.9999999}
 DELEGATES = {

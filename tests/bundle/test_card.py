@@ -12,7 +12,7 @@ import pytest
 
 from keras_ganvae.bundle import card as cards
 from keras_ganvae.errors import InputError
-from keras_ganvae.priors.mixture import MixturePrior, NormalPrior
+from keras_ganvae.priors import MixturePrior, NormalPrior
 
 
 @pytest.fixture(scope="module")

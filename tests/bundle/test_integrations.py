@@ -31,7 +31,7 @@ KINDS = {
 def bundle(request, tmp_path_factory, make_model, mixture, make_facts):
     """(folder, prior): a bundle of an untrained model, with its README."""
     from keras_ganvae.bundle import golden
-    from keras_ganvae.priors.mixture import NormalPrior
+    from keras_ganvae.priors import NormalPrior
     from keras_ganvae.tflite import convert as tflite
     from keras_ganvae.tflite import functions as signatures
 

@@ -1,4 +1,4 @@
-"""`evaluate` and `compare` from end to end, on tiny runs."""
+"""`evaluate` from end to end, on tiny runs."""
 
 import dataclasses
 import json
@@ -6,25 +6,19 @@ import shutil
 
 import numpy as np
 import pytest
-from keras import ops
 
-from keras_ganvae import data
-from keras_ganvae.errors import InputError
-from keras_ganvae.evaluation import protocol
-from keras_ganvae.evaluation.floor import Reference
 from keras_ganvae.evaluation.measure import evaluate
-from keras_ganvae.metrics import classifier, smoothness
-from keras_ganvae.paper import experiments
-from keras_ganvae.paper.compare import compare
+from keras_ganvae.evaluation.protocol import Settings
+from keras_ganvae.metrics import definitions
 from keras_ganvae.runs.run import Run
+from keras_ganvae.training import tensorboard
 
-SMALL = ("--samples", "150", "--importance-samples", "3", "--bound-images", "8")
-SETTINGS = protocol.Settings(samples=150, importance_samples=3, bound_images=8, features="digits")
+SETTINGS = Settings(samples=150, importance_samples=3, bound_images=8, features="digits")
 
 
 @pytest.fixture(scope="module")
 def copies(run_of, tmp_path_factory):
-    """Copies of a tiny gan and vae, whose folders may be written to."""
+    """Copies of a tiny GAN and VAE, into whose folders tests may write."""
     folder = tmp_path_factory.mktemp("runs")
     return {
         arch: Run.open(shutil.copytree(run_of(arch).path, folder / arch)) for arch in ("gan", "vae")
@@ -36,7 +30,7 @@ def results(copies):
     return {arch: evaluate(run, SETTINGS) for arch, run in copies.items()}
 
 
-def test_every_number_of_a_vae(results, copies):
+def test_every_metric_of_a_vae(results, copies):
     result = results["vae"]
     assert set(result["samples"]) == {"normal", "mixture"}
     names = set(result["floor"]) | {"smoothness"}
@@ -58,214 +52,51 @@ def test_a_gan_has_one_prior_and_no_likelihood(results):
     assert "likelihood" not in results["gan"]
 
 
-def test_numbers_carry_their_protocol(results, copies):
-    asked = results["gan"]["protocol"]
-    assert asked["samples"] == 150 and asked["seed"] == 0 and asked["split"] == "test"
-    assert len(asked["features"]["hash"]) == 64
-    assert asked["data"]["fingerprint"] == copies["gan"].record["dataset"]["fingerprint"]
-    assert results["vae"]["protocol"] == asked
+def test_metrics_carry_their_protocol(results, copies):
+    protocol = results["gan"]["protocol"]
+    assert protocol["samples"] == 150 and protocol["seed"] == 0 and protocol["split"] == "test"
+    assert len(protocol["features"]["hash"]) == 64
+    assert protocol["data"]["fingerprint"] == copies["gan"].record["dataset"]["fingerprint"]
+    assert results["vae"]["protocol"] == protocol
 
 
-def test_the_result_is_kept_and_used_again(results, copies, monkeypatch):
+def test_an_earlier_result_is_reused_under_the_same_protocol_only(results, copies):
     run = copies["gan"]
-    assert json.loads((run.path / "evaluation.json").read_text()) == results["gan"]
-    monkeypatch.setattr(Reference, "measure_samples", None)
-    assert evaluate(run, SETTINGS) == results["gan"]
-    with pytest.raises(TypeError):
-        evaluate(run, protocol.Settings(samples=151, features="digits"))
+    file = run.path / "evaluation.json"
+    assert json.loads(file.read_text()) == results["gan"]
+    marked = results["gan"] | {"cost": "from the file"}
+    file.write_text(json.dumps(marked))
+    assert evaluate(run, SETTINGS) == marked
+    assert evaluate(run, dataclasses.replace(SETTINGS, samples=151))["cost"] != "from the file"
+    file.write_text(json.dumps(marked | {"model_hash": "of another model"}))
+    assert evaluate(run, SETTINGS)["cost"] == results["gan"]["cost"]
 
 
-def test_tensorboard_shows_the_numbers(results, copies):
+def test_tensorboard_shows_the_metrics(results, copies):
     for arch, groups in (("gan", {"normal"}), ("vae", {"normal", "mixture", "stochastic"})):
         folder = copies[arch].tensorboard / "evaluation"
         assert {each.name for each in folder.iterdir()} == groups
 
 
-def test_too_few_images_for_the_features():
-    dataset = data.load("synthetic", limit=200)
-    with pytest.raises(InputError, match="100 samples are too few .* at least 129 are needed"):
-        Reference.of(dataset, protocol.Settings(samples=100, features="digits"))
-    with pytest.raises(InputError, match="k 150 must be smaller than the 150 samples"):
-        Reference.of(dataset, protocol.Settings(samples=150, neighbours=150, features="digits"))
-
-
-def test_too_few_images_are_told_before_a_classifier_is_trained(monkeypatch):
-    monkeypatch.setattr(classifier, "train_classifier", None)
-    for name, least in (("classifier", 129), ("inception", 2049)):
-        with pytest.raises(InputError, match=f"at least {least} are needed"):
-            Reference.of(data.load("synthetic", limit=100), protocol.Settings(features=name))
-
-
-def test_progress_is_told_to_the_end(copies):
-    told = {}
+def test_progress_is_reported_to_the_end(copies):
+    calls_of = {}
 
     def progress(doing, done, total):
-        told.setdefault(doing, []).append((done, total))
+        calls_of.setdefault(doing, []).append((done, total))
 
     evaluate(copies["vae"], dataclasses.replace(SETTINGS, seed=3), progress=progress)
-    assert list(told) == [
+    assert list(calls_of) == [
         "floor",
         "samples, normal prior",
         "samples, mixture prior",
         "likelihood, stochastic",
     ]
-    for calls in told.values():
+    for calls in calls_of.values():
         done, totals = zip(*calls, strict=True)
         assert len(set(totals)) == 1 and done[-1] == totals[0]
         assert list(done) == sorted(set(done))
 
 
-def test_protocols_that_differ_are_refused():
-    first = {"samples": 10, "seed": 0}
-    protocol.check_equal({"a": first, "b": dict(first)})
-    with pytest.raises(InputError, match=r"a and c do not compare: their seed differ \(0, 1\)"):
-        protocol.check_equal({"a": first, "b": first, "c": first | {"seed": 1}})
-
-
-def test_a_comparison(results, copies, tmp_path):
-    paths = [run.path for run in copies.values()]
-    found = compare(paths, tmp_path / "report", SETTINGS)
-    written = json.loads((tmp_path / "report" / "results.json").read_text())
-    assert written == json.loads(json.dumps(found)) and written["schema_version"] == 1
-    assert [model["label"] for model in found["models"]] == [
-        f"{arch} ({changed})"
-        for arch, changed in (
-            ("gan", "batch size 32, latent dim 4"),
-            ("vae", "batch size 32, latent dim 4"),
-        )
-    ]
-    assert [claim["number"] for claim in found["claims"]] == list(range(1, 11))
-    verdicts = {claim["number"]: claim["verdict"] for claim in found["claims"]}
-    assert verdicts[1] == "not tested" and verdicts[9] != "not tested"
-    page = (tmp_path / "report" / "index.html").read_text()
-    assert page.lower().startswith("<!doctype html>")
-    compare(paths, tmp_path / "report", SETTINGS)  # once more into the same folder
-
-
-def test_the_commands_say_that_a_run_was_extended(results, copies, tmp_path):
-    moved = shutil.copytree(copies["gan"].path, tmp_path / "gan")
-    record = json.loads((moved / "config.json").read_text())
-    epochs = record["config"]["epochs"]
-    # As `train --resume` leaves it, but for the training: the model stays what was measured.
-    record["config"]["schedule_epochs"] = epochs - 1
-    (moved / "config.json").write_text(json.dumps(record))
-    found = compare([copies["gan"].path, moved], tmp_path / "page", SETTINGS, by_seed=False)
-    assert found["commands"][:-1] == [
-        record["command"],
-        record["command"],
-        f"keras-ganvae train --resume {moved} --epochs {epochs}",
-    ]
-
-
-def test_what_can_not_be_compared(copies, tmp_path, train_tiny):
-    gan = copies["gan"].path
-    other = train_tiny("gan", limit=190, epochs=1).path
-    (tmp_path / "full").mkdir()
-    (tmp_path / "full" / "thesis.txt").touch()
-    (tmp_path / "unfinished").mkdir()
-    taken = shutil.copytree(gan, tmp_path / "taken")
-    (taken / "evaluation.json").unlink(missing_ok=True)
-    (taken / "evaluation.json").mkdir()
-    shutil.copy(gan / "config.json", tmp_path / "unfinished")
-    for paths, out, message in (
-        ([gan, tmp_path / "none"], "new", "no run folder at"),
-        ([gan, tmp_path / "unfinished"], "new", "is not finished"),
-        ([gan, other], "new", "their data's fingerprint differs"),
-        ([gan, gan], "new", "a run is named twice"),
-        ([taken], "new", "evaluation.json is no file that could be replaced"),
-        ([gan], "full", "is not empty and no comparison"),
-        ([gan], "full/thesis.txt", "is a file; choose a folder"),
-        ([gan], "full/thesis.txt/new", "is not a writable folder"),
-    ):
-        with pytest.raises(InputError, match=message):
-            compare(paths, tmp_path / out, SETTINGS)
-    assert (tmp_path / "full" / "thesis.txt").exists()
-    assert not (tmp_path / "new").exists()
-
-
-def test_the_commands(copies, tmp_path, command):
-    options = (*SMALL, "--features", "digits")
-    code, out, _ = command(
-        "evaluate", copies["gan"].path, "--json", tmp_path / "numbers.json", *options
-    )
-    assert code == 0 and "Fréchet distance" in out and max(map(len, out.splitlines())) <= 200
-    assert json.loads((tmp_path / "numbers.json").read_text())["arch"] == "gan"
-    code, out, _ = command("compare", copies["gan"].path, "--out", tmp_path / "page", *options)
-    assert code == 0 and " 1. not tested" in out and (tmp_path / "page/index.html").exists()
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (("--samples", "0"), "--samples must be at least 1"),
-        (("--samples", "100", "--features", "digits"), "100 samples are too few"),
-        (("--binarize", "stochastik"), "did you mean 'stochastic'?"),
-        (("--features", "digit"), "did you mean 'digits'?"),
-        (("--seed", "-1"), "--seed must be from 0"),
-    ],
-)
-def test_bad_settings(copies, command, arguments, message):
-    code, out, err = command("evaluate", copies["gan"].path, *arguments)
-    assert code == 2 and message in err and len(err.splitlines()) == 1 and not out
-
-
-def test_a_confident_discriminator_starves_the_saturating_loss(run_of):
-    run = run_of("gan")
-    rows = experiments.fading_gradient(run.config, run.dataset())
-    first, last = rows[0], rows[-1]
-    assert first["fake_probability"] > 0.3 > last["fake_probability"]
-    ratio = last["saturating"] / last["non_saturating"]
-    probability = last["fake_probability"]
-    # Image by image the ratio is D / (1 - D).
-    assert ratio < 5 * probability / (1 - probability)
-
-
-def test_a_loss_for_each_image_is_averaged(run_of, monkeypatch):
-    """Whether `equations` gives one or their mean, D takes the same steps."""
-    run = run_of("gan")
-    expected = experiments.fading_gradient(run.config, run.dataset())
-    scalar = experiments.equations.discriminator_loss
-
-    def of_each(real_logits, fake_logits):
-        return ops.repeat(scalar(real_logits, fake_logits), len(real_logits))
-
-    monkeypatch.setattr(experiments.equations, "discriminator_loss", of_each)
-    found = experiments.fading_gradient(run.config, run.dataset())
-    assert [each["fake_probability"] for each in found] == pytest.approx(
-        [each["fake_probability"] for each in expected], rel=1e-3
-    )
-
-
-class Steps:
-    """A model whose images jump where z crosses zero, or move with it."""
-
-    def __init__(self, jumps):
-        self.jumps = jumps
-        self.latent_dim = 2
-
-    def decode(self, z):
-        z = np.asarray(z)[:, :1]
-        image = np.sign(z) if self.jumps else z
-        return image.reshape(-1, 1, 1, 1).astype(np.float32)
-
-
-@pytest.mark.parametrize(("jumps", "order"), [(True, 0), (False, 1)])
-def test_smoothness(jumps, order):
-    class Line:
-        name, latent_dim = "mixture", 2  # so that walks are straight
-
-        @staticmethod
-        def sample(count, seed):
-            side = np.float32([[-1, 0]] * (count // 2) + [[1, 0]] * (count // 2))
-            return side + np.float32(0.01)
-
-    found = smoothness.smoothness(Steps(jumps), Line, seed=0)
-    assert found.value == pytest.approx(order, abs=1e-3)
-
-
-def test_every_number_has_its_column_in_the_hparams_table():
-    from keras_ganvae.metrics import definitions as metrics
-    from keras_ganvae.training import tensorboard
-
-    assert set(tensorboard.EVALUATED) == set(metrics.SAMPLES)
-    assert set(tensorboard.EVALUATED_LIKELIHOOD) == set(metrics.LIKELIHOOD) - {"bound_elbo"}
+def test_every_metric_has_its_column_in_the_hparams_table():
+    assert set(tensorboard.EVALUATED) == set(definitions.SAMPLES)
+    assert set(tensorboard.EVALUATED_LIKELIHOOD) == set(definitions.LIKELIHOOD) - {"bound_elbo"}

@@ -1,4 +1,4 @@
-"""The bound against likelihoods that are known: linear-Gaussian, by quadrature, constant."""
+"""The IWAE bound against known likelihoods: linear-Gaussian, by quadrature, constant."""
 
 import json
 import math
@@ -38,7 +38,7 @@ def _linear_model(count):
 
 def _linear_bound(x, mean, log_var, samples, **settings):
     settings = {"seed": 0} | settings
-    return likelihood.importance_bound(
+    return likelihood.iwae_bound(
         _linear_log_likelihood, x, mean, log_var, samples=samples, **settings
     )
 
@@ -62,7 +62,7 @@ def test_under_another_posterior_the_bound_falls_to_the_likelihood():
     assert abs(excess[0] - kl) < 4 * error[0]
 
 
-def test_many_samples_reach_the_likelihood_within_the_error_that_they_show():
+def test_many_samples_reach_the_likelihood_within_the_standard_error():
     x, exact, mean, log_var = _linear_model(40)
     excess = _linear_bound(x, mean + 0.2, log_var + 0.5, 400) - exact
     error = excess.std() / math.sqrt(len(x))
@@ -70,17 +70,19 @@ def test_many_samples_reach_the_likelihood_within_the_error_that_they_show():
     assert abs(excess.mean()) < 4 * error
 
 
-def test_the_parts_are_the_densities_of_scipy():
+def test_the_importance_terms_are_the_densities_of_scipy():
     x, _, mean, log_var = _linear_model(5)
     mean, deviation = mean + 0.3, np.exp(log_var / 2)
-    seen = []
+    drawn = []
 
     def log_likelihood(x, z):
-        tf.py_function(lambda z: seen.append(z.numpy()), [z], [])
+        tf.py_function(lambda z: drawn.append(z.numpy()), [z], [])
         return _linear_log_likelihood(x, z)
 
-    ((log_p, log_ratio),) = likelihood.draws(log_likelihood, x, mean, log_var, 1, seed=3)
-    (z,) = seen
+    ((log_p, log_ratio),) = likelihood.importance_terms(
+        log_likelihood, x, mean, log_var, samples=1, seed=3
+    )
+    (z,) = drawn
     expected = stats.norm.logpdf(z).sum(1) - stats.norm.logpdf(z, mean, deviation).sum(1)
     np.testing.assert_allclose(log_ratio, expected, rtol=1e-10, atol=1e-10)
     of_x = stats.norm.logpdf(x, OFFSET + z @ WEIGHTS.T, NOISE).sum(1)
@@ -93,7 +95,7 @@ def test_very_improbable_images_do_not_underflow():
     def far(x, z):
         return _linear_log_likelihood(x, z) - 5000.0
 
-    bound = likelihood.importance_bound(far, x, mean + 0.3, log_var, samples=20, seed=0)
+    bound = likelihood.iwae_bound(far, x, mean + 0.3, log_var, samples=20, seed=0)
     near = _linear_bound(x, mean + 0.3, log_var, 20)
     np.testing.assert_allclose(bound, near + 5000, rtol=1e-12)
 
@@ -102,7 +104,10 @@ def test_the_bound_is_the_log_of_a_mean_and_a_longer_run_starts_with_a_shorter_o
     x, _, mean, log_var = _linear_model(6)
     mean = mean + 0.3
     weights = [
-        sum(terms) for terms in likelihood.draws(_linear_log_likelihood, x, mean, log_var, 9, 0)
+        sum(terms)
+        for terms in likelihood.importance_terms(
+            _linear_log_likelihood, x, mean, log_var, samples=9, seed=0
+        )
     ]
     for samples in (1, 4, 9):
         expected = math.log(samples) - logsumexp(weights[:samples], axis=0)
@@ -110,7 +115,7 @@ def test_the_bound_is_the_log_of_a_mean_and_a_longer_run_starts_with_a_shorter_o
 
 
 @pytest.mark.parametrize("chunk", [1, 4, 5, 11, 100])
-def test_chunks_change_nothing(chunk):
+def test_the_chunk_size_changes_nothing(chunk):
     x, _, mean, log_var = _linear_model(11)
     whole = _linear_bound(x, mean + 0.3, log_var, 5, chunk=11)
     np.testing.assert_allclose(
@@ -118,7 +123,7 @@ def test_chunks_change_nothing(chunk):
     )
 
 
-def test_every_image_and_every_sample_has_noise_of_its_own():
+def test_every_image_and_every_sample_has_independent_noise():
     mean, log_var = np.zeros((50, 2)), np.zeros((50, 2))
     z = []
 
@@ -126,7 +131,9 @@ def test_every_image_and_every_sample_has_noise_of_its_own():
         tf.py_function(lambda each: z.append(each.numpy()), [each], [])
         return tf.zeros(len(each), tf.float64)
 
-    for _ in likelihood.draws(log_likelihood, mean, mean, log_var, 40, seed=0, chunk=20):
+    for _ in likelihood.importance_terms(
+        log_likelihood, mean, mean, log_var, samples=40, seed=0, chunk=20
+    ):
         pass
     z = np.concatenate(z).ravel()
     assert len(np.unique(z)) == 50 * 2 * 40
@@ -136,7 +143,7 @@ def test_every_image_and_every_sample_has_noise_of_its_own():
 def _tiny(latent_dim=1, shape=(2, 2, 1)):
     """A VAE of four pixels and random weights, whose q(z|x) is far from p(z|x).
 
-    It is wider, lest the bound's weights have long tails and many samples be needed.
+    q(z|x) is the wider one: otherwise the importance weights have heavy tails.
     """
     random = np.random.default_rng(5)
     encoder = network("encoder", shape, keras.layers.Flatten(), keras.layers.Dense(2 * latent_dim))
@@ -186,7 +193,7 @@ def test_the_bound_falls_to_the_integral_over_the_latents(latent_dim):
     assert few.negative_elbo.mean() > many.bound.mean() + 0.1
 
 
-def test_a_decoder_that_ignores_the_latents_is_known_exactly():
+def test_a_decoder_that_ignores_the_latents_has_a_closed_form():
     model, images = _tiny(latent_dim=3), _black_and_white(20)
     kernel, bias = model.decoder.get_weights()
     model.decoder.set_weights([np.zeros_like(kernel), bias])
@@ -252,7 +259,7 @@ def test_the_bound_images_are_the_first_and_do_not_change_the_rest(trained, digi
     np.testing.assert_array_equal(few.negative_elbo, many.negative_elbo)
 
 
-def test_binarizations_differ_and_are_the_evaluations_own(trained, digits):
+def test_the_binarization_is_that_of_the_evaluation(trained, digits):
     found = {
         name: _measure(trained, digits, binarization=name)
         for name in ("stochastic", "threshold", "none")
@@ -273,12 +280,12 @@ def test_a_cross_entropy_has_no_bound(trained, digits):
     assert found.to_dict()["bound"] is None
 
 
-def test_what_is_observed():
+def test_binarized_images():
     images = np.random.default_rng(0).integers(0, 256, (700, 4, 5, 1), dtype=np.uint8)
-    np.testing.assert_array_equal(likelihood.observe(images, "none", 0), images)
-    rounded = likelihood.observe(images, "threshold", 0)
+    np.testing.assert_array_equal(likelihood.binarized(images, "none", 0), images)
+    rounded = likelihood.binarized(images, "threshold", 0)
     np.testing.assert_array_equal(rounded, np.where(images >= 128, 255, 0))
-    drawn = likelihood.observe(images, "stochastic", 0)
+    drawn = likelihood.binarized(images, "stochastic", 0)
     assert set(np.unique(drawn)) == {0, 255}
     # The draw's expectation is the image: within 5 standard errors of a sum of Bernoullis.
     share = images / 255
@@ -286,11 +293,11 @@ def test_what_is_observed():
     assert abs((drawn / 255 - share).sum()) < 5 * error
     bright = images > 200
     assert drawn[bright].mean() > 255 * 0.8
-    np.testing.assert_array_equal(likelihood.observe(images, "stochastic", 0), drawn)
-    assert (likelihood.observe(images, "stochastic", 1) != drawn).any()
+    np.testing.assert_array_equal(likelihood.binarized(images, "stochastic", 0), drawn)
+    assert (likelihood.binarized(images, "stochastic", 1) != drawn).any()
 
 
-def test_for_json(trained, digits):
+def test_the_means_for_json(trained, digits):
     found = _measure(trained, digits, bound_images=20)
     written = json.loads(json.dumps(found.to_dict()))
     assert written["images"] == 64 and written["bound_images"] == 20
@@ -302,20 +309,20 @@ def test_for_json(trained, digits):
 
 
 def test_progress_counts_decoded_images(trained, digits):
-    seen = []
-    _measure(trained, digits, bound_images=10, progress=lambda *each: seen.append(each))
-    assert seen == [(64, 94), (74, 94), (84, 94), (94, 94)]
+    calls = []
+    _measure(trained, digits, bound_images=10, progress=lambda *each: calls.append(each))
+    assert calls == [(64, 94), (74, 94), (84, 94), (94, 94)]
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"binarization": "dither"}, "binarization"),
+        ({"binarization": "dither"}, "binarize"),
         ({"importance_samples": 0}, "importance_samples"),
         ({"bound_images": 0}, "bound_images"),
     ],
 )
-def test_settings_out_of_range_are_refused(trained, digits, settings, message):
+def test_settings_out_of_range_raise(trained, digits, settings, message):
     with pytest.raises(InputError, match=message):
         _measure(trained, digits, **settings)
 
@@ -323,11 +330,11 @@ def test_settings_out_of_range_are_refused(trained, digits, settings, message):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda images: images[:0], "images must be at least 1"),
-        (lambda images: images[:, :14], "the model takes"),
+        (lambda images: images[:0], "number of images must be at least 1"),
+        (lambda images: images[:, :14], "the model needs"),
         (lambda images: images / 255, "uint8"),
     ],
 )
-def test_images_that_are_not_the_models_are_refused(trained, digits, change, message):
+def test_images_that_do_not_fit_the_model_raise(trained, digits, change, message):
     with pytest.raises(InputError, match=message):
         _measure(trained, change(digits))

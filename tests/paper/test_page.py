@@ -454,7 +454,7 @@ def test_an_unknown_number_is_shown_under_its_own_name():
 def test_likelihoods_stand_by_binarization():
     results = comparison(archs=VAES, small={}, binarize=("stochastic", "threshold"))
     reader = read(results)
-    rows = [row for row in reader.rows if row[0].startswith("importance-weighted bound")]
+    rows = [row for row in reader.rows if row[0].startswith("IWAE bound")]
     for row, name in zip(rows, ("stochastic", "threshold"), strict=True):
         for cell, model in zip(row[1:], results["models"], strict=True):
             found, place = number_in(cell)
@@ -466,7 +466,7 @@ def test_likelihoods_stand_by_binarization():
 
 def test_grey_pixels_have_no_bound():
     reader = read(comparison(archs=("vae",), small={}, binarize=("none",)))
-    assert not any(row[0].startswith("importance-weighted") for row in reader.rows)
+    assert not any(row[0].startswith("IWAE") for row in reader.rows)
     assert "no likelihood" in reader.text
 
 

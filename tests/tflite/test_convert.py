@@ -10,7 +10,7 @@ from keras_ganvae.bundle import golden
 from keras_ganvae.bundle.formats import VARIANTS
 from keras_ganvae.errors import InputError
 from keras_ganvae.models import latents
-from keras_ganvae.priors.mixture import NormalPrior
+from keras_ganvae.priors import NormalPrior
 from keras_ganvae.tflite import convert as tflite
 from keras_ganvae.tflite import functions as signatures
 from keras_ganvae.tflite import lint, saved_model

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from keras_ganvae.models import latents
-from keras_ganvae.priors.mixture import NormalPrior
+from keras_ganvae.priors import NormalPrior
 from keras_ganvae.tflite import functions as signatures
 
 CASES = [

@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 from scipy import stats
 
+from keras_ganvae.priors import MixturePrior, NormalPrior
 from keras_ganvae.priors import random as noise
-from keras_ganvae.priors.mixture import MixturePrior, NormalPrior
 from keras_ganvae.tflite import convert as tflite
 from keras_ganvae.tflite import functions as signatures
 from keras_ganvae.tflite import random as graph

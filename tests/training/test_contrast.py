@@ -5,7 +5,7 @@ from scipy.special import expit
 
 from keras_ganvae.models import latents
 from keras_ganvae.plots import images
-from keras_ganvae.priors.mixture import NormalPrior
+from keras_ganvae.priors import NormalPrior
 from keras_ganvae.training.contrast import LIMITS, fit_contrast
 
 

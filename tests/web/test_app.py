@@ -16,7 +16,7 @@ from PIL import Image
 
 from keras_ganvae.bundle import card
 from keras_ganvae.bundle import read as bundles
-from keras_ganvae.plots import latent_space as drawing
+from keras_ganvae.plots.latent_paths import walks
 from keras_ganvae.web import site
 from keras_ganvae.web.server import Server
 
@@ -420,7 +420,7 @@ def test_a_walk_equals_pythons(visit, address, shown, index):
         {"ADDRESS": address, "NAME": name, "PLACES": places},
     )
     opened = bundles.Bundle.open(path)
-    walk = drawing.walks(opened.prior(), 8, 5, 3)[2, [0, 1, 4]]
+    walk = walks(opened.prior(), 8, 5, 3)[2, [0, 1, 4]]
     expected = np.rint(bundles.decode(opened.model("float32"), walk) * 255)
     for canvas, image in zip(seen, expected, strict=True):
         assert _alike(canvas, image)

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from keras_ganvae.plots import latent_space as drawing
+from keras_ganvae.plots.latent_paths import walks
+from keras_ganvae.priors import MixturePrior, NormalPrior
 from keras_ganvae.priors import random as noise
-from keras_ganvae.priors.mixture import MixturePrior, NormalPrior
 from keras_ganvae.web import site
 
 UNITS = Path(__file__).parent / "units"
@@ -110,7 +110,7 @@ def test_walks_equal_pythons(evaluate, prior):
         "  js.interpolate(z[walk], z[8 + walk], i / 11, prior.linear))) })()",
         latent=_latent(prior),
     )
-    np.testing.assert_allclose(found, drawing.walks(prior, 8, 12, 3), atol=1e-5, rtol=0)
+    np.testing.assert_allclose(found, walks(prior, 8, 12, 3), atol=1e-5, rtol=0)
 
 
 def test_a_walk_between_parallel_latents_is_linear(evaluate):

@@ -1,4 +1,4 @@
-// Paths through a latent space, as keras_ganvae/plots/latent_space.py takes them.
+// Paths through a latent space, as in keras_ganvae/plots/latent_paths.py.
 
 export const PRIOR_DRAWS = 5000; // for percentiles
 const MAX_DECODES = 1024; // per ranking: a few seconds on a slow phone
