@@ -15,8 +15,13 @@ from pathlib import Path
 
 from keras_ganvae import runtime
 from keras_ganvae.config import TrainConfig
-from keras_ganvae.data.lazy import first
-from keras_ganvae.data.pipeline import Position, bad_images_told, batches, steps_per_epoch
+from keras_ganvae.data.lazy_images import first
+from keras_ganvae.data.pipeline import (
+    Position,
+    batches,
+    input_errors_of_pipeline,
+    steps_per_epoch,
+)
 from keras_ganvae.distributed import cluster as clusters
 from keras_ganvae.distributed.batch import spread_dropout
 from keras_ganvae.distributed.placement import place
@@ -239,7 +244,7 @@ def _crew(run, model, dataset, start, checkpoint_minutes):
     return Crew(guard, history, watch, pictures, tensorboard, Progress(config.epochs), saver)
 
 
-@bad_images_told()
+@input_errors_of_pipeline()
 def fit(model, job, position, callbacks):
     """`fit` from a position to the last epoch; the rest of a begun epoch on its own."""
     config = job.config
