@@ -100,7 +100,7 @@ class DiskImages(LazyImages):
         self._file = file
         self._offset = offset
 
-    def fetch(self, rows):
+    def fetch(self, rows: np.ndarray) -> np.ndarray:
         images = np.empty((len(rows), *self.shape[1:]), np.uint8)
         if not len(rows):
             return images

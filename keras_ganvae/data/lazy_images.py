@@ -59,5 +59,5 @@ class _First(LazyImages):
         super().__init__(min(count, len(images)), images.shape[1:])
         self._images = images
 
-    def fetch(self, rows):
+    def fetch(self, rows: np.ndarray) -> np.ndarray:
         return self._images[rows]

@@ -172,7 +172,7 @@ def test_what_can_not_be_compared(copies, tmp_path, train_tiny):
         ([gan, tmp_path / "unfinished"], "new", "is not finished"),
         ([gan, other], "new", "their data's fingerprint differs"),
         ([gan, gan], "new", "a run is named twice"),
-        ([taken], "new", "evaluation.json is no file that could be replaced"),
+        ([taken], "new", "evaluation.json is not a regular file"),
         ([gan], "full", "is not empty and no comparison"),
         ([gan], "full/thesis.txt", "is a file; choose a folder"),
         ([gan], "full/thesis.txt/new", "is not a writable folder"),

@@ -259,7 +259,7 @@ class _FolderImages(LazyImages):
         self._indices = indices
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="decode")
 
-    def fetch(self, rows):
+    def fetch(self, rows: np.ndarray) -> np.ndarray:
         shape = self.shape[1:]
         # At least a few images per task, because tasks have a cost of their own.
         size = min(chunk_rows(shape), max(16, -(-len(rows) // THREADS)))
