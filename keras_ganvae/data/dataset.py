@@ -211,7 +211,7 @@ def _views(source: Source, plan: SplitIndices) -> dict[str, Split]:
     splits = {}
     for name, (part, indices) in plan.items():
         view = source.parts[part].view
-        assert view, "check_cache has made sure"
+        assert view, "check_cache guarantees random access"
         splits[name] = Split(*view(indices))
     return splits
 

@@ -27,7 +27,7 @@ def _everything(data):
 
 
 def _load_one(root, image, name="picture.png", image_size=None, **options):
-    """The image after loading: three equal files, since each split wants one."""
+    """The image after loading. There are three copies, one for each split."""
     for copy in "abc":
         _save(root / f"{copy}-{name}", image, **options)
     data = load(f"folder:{root}", image_size=image_size)

@@ -4,7 +4,6 @@ import os
 import shutil
 import socket
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -186,27 +185,22 @@ def no_proxy(monkeypatch):
         monkeypatch.delenv(name.upper(), raising=False)
 
 
-def _seconds(url):
-    start = time.monotonic()
-    assert not REACHABLE(url, 0.3)
-    return time.monotonic() - start
-
-
 def test_a_hanging_name_look_up_is_abandoned(monkeypatch, no_proxy):
-    over = threading.Event()
+    release, released = threading.Event(), []
 
     def hang(*_, **__):
-        over.wait(5)
+        released.append(release.wait(60))
         raise OSError("no such host")
 
     monkeypatch.setattr(socket, "getaddrinfo", hang)
-    assert _seconds("https://nowhere.invalid") < 1.5
-    over.set()
+    assert not REACHABLE("https://nowhere.invalid", 0.3)
+    assert not released, "the look-up still hangs"
+    release.set()
 
 
-def test_a_silent_host_is_abandoned(no_proxy):
+def test_a_silent_host_is_not_reachable(no_proxy):
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        assert _seconds(f"http://127.0.0.1:{silent.getsockname()[1]}") < 1.5
+        assert not REACHABLE(f"http://127.0.0.1:{silent.getsockname()[1]}", 0.3)
 
 
 def test_a_host_that_refuses_is_not_reachable(no_proxy):

@@ -94,12 +94,12 @@ def _check_absence(
     path: Path, arrays: dict[str, np.ndarray], split: str, label_key: str | None
 ) -> None:
     """Refuse a split without images if it is the training split or has labels."""
-    wanted = " or ".join(_IMAGE_KEYS[split])
+    keys = " or ".join(_IMAGE_KEYS[split])
     if split == "train":
         found = ", ".join(sorted(arrays)) or "nothing"
-        raise InputError(f"{path} has no images under {wanted}; it has {found}.")
+        raise InputError(f"{path} has no images under {keys}; it has {found}.")
     if label_key is not None:
-        raise InputError(f"{path} has labels under {label_key!r} but no images under {wanted}.")
+        raise InputError(f"{path} has labels under {label_key!r} but no images under {keys}.")
 
 
 def _check_shape(path: Path, key: str, images: np.ndarray, found: dict[str, _Arrays]) -> None:
