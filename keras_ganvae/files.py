@@ -1,18 +1,21 @@
-"""Writing files so that a death at any moment leaves the old file or the new one, whole."""
+"""Atomic writes, checks of output paths, checksums, and the cache folder."""
 
 import contextlib
 import errno
 import hashlib
 import json
 import os
+import secrets
 import shutil
 import tempfile
+from collections.abc import Collection, Iterator
 from pathlib import Path
+from typing import Any
 
 from keras_ganvae.errors import InputError
 
 NAME_OF_CACHE = "keras-ganvae"
-UNFINISHED = ".part-"  # begins the name of what is being written
+UNFINISHED = ".part-"  # prefix of temporary files and folders
 
 
 def cache_folder(*parts: str) -> Path:
@@ -26,60 +29,63 @@ def cache_folder(*parts: str) -> Path:
 
 
 @contextlib.contextmanager
-def replacing(path):
-    """Yield a path beside `path` to write to; on success it becomes `path`.
+def replacing(path: str | Path) -> Iterator[Path]:
+    """Write a file atomically: yield a temporary path that is renamed to `path` on success.
 
-    The file is synced before it is renamed. On an error it is removed and `path` stays
-    as it was.
+    The file is synced before it is renamed, so that a crash leaves either the old file or
+    the new one. If the block raises, the temporary file is removed and `path` is unchanged.
     """
-    path = Path(path).resolve()  # what a link leads to is replaced, not the link
-    if path.exists() and not path.is_file():
-        raise InputError(f"{path} is no file that could be replaced")
+    path = Path(path).resolve()  # replaces the target of a link, not the link
+    _check_replaceable(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Keeping the ending lets writers that choose a format by it do so.
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=UNFINISHED, suffix=path.name)
-    os.close(descriptor)
-    beside = Path(name)
+    # Some writers choose the format by the suffix.
+    temporary = _temporary(path.parent, path.name)
+    temporary.touch(exist_ok=False)
     try:
-        with _full_disk_named(path):
-            yield beside
-        beside.chmod(0o666 & ~_umask())  # mkstemp's 0600 would lock out other readers
-        sync(beside)
-        os.replace(beside, path)
+        with _naming_full_disk(path):
+            yield temporary
+        sync(temporary)
+        os.replace(temporary, path)
         sync(path.parent)
     finally:
-        beside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
-def replacing_folder(path):
-    """The same for a folder: yield an empty one beside it, then swap.
+def replacing_folder(path: str | Path) -> Iterator[Path]:
+    """Write a folder atomically: yield an empty temporary one that replaces `path` on success.
 
-    A death between the two renames of the swap leaves both folders under other names.
+    The swap takes two renames. A crash between them leaves both folders under temporary
+    names.
     """
     path = Path(path).resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(dir=path.parent, prefix=UNFINISHED))
+    temporary = _temporary(path.parent)
+    temporary.mkdir()
     try:
-        with _full_disk_named(path):
-            yield beside
-        beside.chmod(0o777 & ~_umask())
-        for file in beside.rglob("*"):
+        with _naming_full_disk(path):
+            yield temporary
+        for file in temporary.rglob("*"):
             sync(file)
-        sync(beside)
-        old = beside.with_name(f"{beside.name}-old")
+        sync(temporary)
+        old = temporary.with_name(f"{temporary.name}-old")
         if path.exists():
             os.replace(path, old)
-        os.replace(beside, path)
+        os.replace(temporary, path)
         sync(path.parent)
         shutil.rmtree(old, ignore_errors=True)
     finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _temporary(folder: Path, suffix: str = "") -> Path:
+    """An unused path. Unlike `tempfile`'s, what is created there has ordinary permissions."""
+    return folder / f"{UNFINISHED}{secrets.token_hex(4)}{suffix}"
 
 
 @contextlib.contextmanager
-def _full_disk_named(path):
-    """Let a full disk's error name `path`: a write's own names no file, a copy's its source."""
+def _naming_full_disk(path: Path) -> Iterator[None]:
+    """Make the error of a full disk name `path` instead of a source or a temporary file."""
     try:
         yield
     except OSError as error:
@@ -88,49 +94,70 @@ def _full_disk_named(path):
         raise
 
 
-def check_parent(out):
-    """InputError unless the folder that `out` goes to is one, or can be made."""
-    parents = Path(out).absolute().parents
-    nearest = next(folder for folder in parents if folder.exists())
+def check_parent(out: str | Path) -> None:
+    """Check that the parent folder of `out` exists or can be created.
+
+    Raises:
+        InputError: one of its ancestors is not a folder.
+    """
+    nearest = _nearest(Path(out).absolute().parent)
     if not nearest.is_dir():
-        raise InputError(f"--out {out}: {nearest} is not a folder")
+        raise InputError(f"`out={out}`: {nearest} is not a folder")
 
 
-def check_new_file(path):
-    """InputError unless a file can be written there, or replaced."""
+def check_new_file(path: str | Path) -> None:
+    """Check that a file can be written to `path`, or be replaced there.
+
+    Raises:
+        InputError: `path` is a folder or a device, or its folder is not writable.
+    """
     path = Path(path).resolve()
-    if path.exists() and not path.is_file():
-        raise InputError(f"{path} is no file that could be replaced")
-    nearest = next(folder for folder in path.parents if folder.exists())
-    try:  # which says more than its permissions do
+    _check_replaceable(path)
+    nearest = _nearest(path.parent)
+    try:  # permissions alone miss read-only file systems
         tempfile.TemporaryFile(dir=nearest).close()
     except OSError as error:
         raise InputError(f"can't write {path}: {nearest} is not a writable folder") from error
 
 
-def check_new_folder(out, kind, marks, overwrite):
-    """InputError where a new folder can't go: on a file, in a folder of other things, or,
-    unless it may be replaced, on one of its own kind.
+def check_new_folder(out: str | Path, kind: str, marks: Collection[str], overwrite: bool) -> None:
+    """Check that a folder can be created at `out`, or be replaced there.
 
     Args:
-        kind: what is to be written, such as "bundle".
-        marks: the files by which one is known.
+        out: the folder to create.
+        kind: what it will hold, such as "bundle", for error messages.
+        marks: files by which an existing folder of this kind is recognized.
+        overwrite: whether an existing folder of this kind may be replaced.
+
+    Raises:
+        InputError: `out` is a file, a folder of something else, or exists and `overwrite` is
+            false.
     """
     out = Path(out)
     check_parent(out)
     if not out.exists():
         return
     if not out.is_dir():
-        raise InputError(f"--out {out} is a file")
+        raise InputError(f"`out={out}` is a file")
     if all((out / mark).exists() for mark in marks):
         if not overwrite:
-            raise InputError(f"--out {out} already holds a {kind}; --overwrite replaces it")
+            raise InputError(f"`out={out}` already holds a {kind}; `overwrite` replaces it")
     elif any(out.iterdir()):
-        raise InputError(f"--out {out} is not empty and no {kind}; choose another folder")
+        raise InputError(f"`out={out}` is not empty and not a {kind}; choose another folder")
 
 
-def remove_unfinished(folder):
-    """Remove what a killed process left half-written, in a folder and below it."""
+def _check_replaceable(path: Path) -> None:
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path} is not a regular file")
+
+
+def _nearest(path: Path) -> Path:
+    """The path itself or the first of its ancestors that exists."""
+    return next(each for each in (path, *path.parents) if each.exists())
+
+
+def remove_unfinished(folder: str | Path) -> None:
+    """Remove the temporary files that a killed process left in `folder` and below it."""
     for path in list(Path(folder).rglob(f"{UNFINISHED}*")):
         if path.is_dir():
             shutil.rmtree(path)
@@ -138,31 +165,31 @@ def remove_unfinished(folder):
             path.unlink(missing_ok=True)
 
 
-def write_text(path, text: str):
-    with replacing(path) as beside:
-        beside.write_text(text)
+def write_text(path: str | Path, text: str) -> None:
+    """Write a text file atomically."""
+    with replacing(path) as temporary:
+        temporary.write_text(text)
 
 
-def write_json(path, value):
+def write_json(path: str | Path, value: Any) -> None:
+    """Write a JSON file atomically, indented by two spaces."""
     write_text(path, json.dumps(value, indent=2) + "\n")
 
 
-def sha256_of(path) -> str:
-    """The SHA-256 of a file's content, hexadecimal."""
+def sha256_of(path: str | Path) -> str:
+    """The hexadecimal SHA-256 checksum of a file."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def sync(path):
-    """Push a file or folder to the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
+def sync(path: str | Path) -> None:
+    """Flush a file or folder to the disk (fsync)."""
+    windows = os.name == "nt"
+    if windows and Path(path).is_dir():
+        return  # Windows can't sync folders,
+    # and syncs only files that are open for writing.
+    descriptor = os.open(path, os.O_RDWR if windows else os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _umask():
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

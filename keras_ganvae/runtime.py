@@ -1,4 +1,4 @@
-"""The process around the work: TensorFlow kept quiet, seeds, precision, versions."""
+"""Set up the process: quiet TensorFlow, random seeds, precision; list versions."""
 
 import contextlib
 import importlib
@@ -11,46 +11,54 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-# What decides a run's numbers; written into every run.
+# Packages that affect a run's results; their versions are recorded with it.
 PACKAGES = ("keras_ganvae", "tensorflow", "keras", "numpy", "tensorflow-datasets")
 
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 
 
-def start(debug=False):
-    """Import TensorFlow without its start-up chatter.
+def start(debug: bool = False) -> None:
+    """Import TensorFlow and silence its start-up messages.
 
-    The chatter comes from C++ on file descriptor 2, before any log level is read. It is
-    shown after all if the import fails, or with `debug`.
+    C++ code writes them to file descriptor 2 before it reads any log level. They are shown if
+    the import fails.
+
+    Args:
+        debug: whether to show all messages.
     """
-    os.environ["KERAS_BACKEND"] = "tensorflow"  # the train_steps are TensorFlow's
+    os.environ["KERAS_BACKEND"] = "tensorflow"  # the training steps use tf.GradientTape
     if debug or "tensorflow" in sys.modules:
         return
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
-    # 3: its optimizer calls passes that it gives up on errors.
+    # 3 hides errors too: TensorFlow logs skipped graph optimizations as errors.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with tempfile.TemporaryFile() as chatter:
+    with tempfile.TemporaryFile() as messages:
         sys.stderr.flush()
         stderr = os.dup(2)
-        os.dup2(chatter.fileno(), 2)
+        os.dup2(messages.fileno(), 2)
         try:
             tensorflow = importlib.import_module("tensorflow")
-            tensorflow.config.list_physical_devices()  # where CUDA has its say
+            tensorflow.config.list_physical_devices()  # CUDA writes its messages now
         except BaseException:
-            chatter.seek(0)
-            os.write(stderr, chatter.read())
+            messages.seek(0)
+            os.write(stderr, messages.read())
             raise
         finally:
             os.dup2(stderr, 2)
             os.close(stderr)
 
 
-def prepare(seed: int, precision: str, xla: bool = False):
-    """Seed everything that draws, and set the arithmetic of the layers made from here on.
+def prepare(seed: int, precision: str, xla: bool = False) -> None:
+    """Set the random seeds, op determinism, and the dtype policy of new layers.
 
-    With op determinism the same seed on the same machine gives the same weights; on a CPU
-    it costs nothing that can be measured. Keras can't compile with XLA under it, and it
-    stays on for the life of the process.
+    With op determinism, the same seed on the same machine gives the same weights. On a CPU it
+    costs no measurable time. It can't be turned off again in this process.
+
+    Args:
+        seed: random seed of Python, NumPy and TensorFlow.
+        precision: a key of `POLICIES`.
+        xla: whether models will be compiled with XLA, which Keras refuses under op
+            determinism; it is left off then.
     """
     import keras
     import tensorflow as tf
@@ -91,8 +99,8 @@ def peak_memory() -> int:
     return peak if sys.platform == "darwin" else 1024 * peak
 
 
-def versions() -> dict:
-    """Versions of Python and of the packages that decide a run's numbers."""
+def versions() -> dict[str, str]:
+    """The versions of Python and of the installed `PACKAGES`."""
     found = {"python": platform.python_version()}
     for name in PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
@@ -101,7 +109,7 @@ def versions() -> dict:
 
 
 @contextlib.contextmanager
-def progress_on_stderr():
-    """Keras prints its progress bar to stdout, which is for results."""
+def progress_on_stderr() -> Iterator[None]:
+    """Redirect stdout, where Keras prints its progress bar, to stderr: stdout is for results."""
     with contextlib.redirect_stdout(sys.stderr):
         yield

@@ -1,32 +1,30 @@
 #!/usr/bin/env python
-"""How soon a training on a large folder takes its first step, and how much memory it needs.
+"""Measure the time to the first training step on a large folder, and the peak memory.
 
     python scripts/benchmark_large_folder.py [--images N] [--size N] [--grey] [--folder DIR]
                                              [--caches memory,disk,...] [--json]
 
-Makes a folder of small PNG files, trains a VAE on it for a few steps in a process of its
-own for each `--cache`, and deletes the folder and the cache. "disk" is measured twice: the
-second process finds the file that the first has written. Seconds count from the start of
-the process, so the import of TensorFlow is among them; "import" is that alone.
+Writes a folder of small PNG files, trains a VAE on it for a few steps with each `--cache` in a
+new process, and deletes the folder and the cache. "disk" is measured twice: the second process
+reads the file that the first has written. Times count from the start of the process and
+include the import of TensorFlow; "import" measures that alone.
 """
 
 import argparse
 import json
 import os
-import resource
-import struct
 import subprocess
 import sys
 import tempfile
 import time
-import zlib
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 CACHES = "import,memory,disk,disk,none,auto"
 STEPS = 200
-BLOCK = 4  # pixels of one colour: files of about the size that drawings have
+BLOCK = 4  # pixels of one colour, so that files are about as large as drawings
 IN_A_FOLDER = 1000
 
 
@@ -35,7 +33,7 @@ def main():
     parser.add_argument("--images", type=int, default=200_000)
     parser.add_argument("--size", type=int, default=32, help="pixels, a multiple of 4")
     parser.add_argument("--grey", action="store_true", help="one channel instead of three")
-    parser.add_argument("--folder", default=".", help="on the disk to write to")
+    parser.add_argument("--folder", default=".", help="where to write the images and the cache")
     parser.add_argument("--caches", default=CACHES)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--measure", nargs=2, help=argparse.SUPPRESS)
@@ -48,18 +46,18 @@ def main():
         start = time.perf_counter()
         make(root, args.images, args.size, 1 if args.grey else 3)
         took = time.perf_counter() - start
-        print(f"{args.images:,} images made in {took:.0f} s", file=sys.stderr)
+        print(f"wrote {args.images:,} images in {took:.0f} s", file=sys.stderr)
         rows = []
         for cache in args.caches.split(","):
             rows.append(run(cache, root, temporary))
             if not args.json:
-                print(told(rows[-1], header=len(rows) == 1), flush=True)
+                print(table_row(rows[-1], header=len(rows) == 1), flush=True)
     if args.json:
         print(json.dumps(rows, indent=2))
 
 
-def told(row, header):
-    """A row of the table, below its header if it is the first."""
+def table_row(row, header):
+    """A row of the table, with the header above it if `header`."""
     titles = "cache   load s  first step s  peak MB  images/s  load (1, 5, 15 minutes)\n"
     return (titles if header else "") + (
         f"{row['cache']:6} {row['load_seconds']:7.1f} {row['first_step_seconds']:13.1f}"
@@ -68,30 +66,21 @@ def told(row, header):
 
 
 def make(root, count, size, channels):
-    """`count` PNG files in sub-folders of a thousand: blocks of random colours."""
+    """Write `count` PNG files of random coloured blocks, a thousand to a sub-folder."""
     random = np.random.default_rng(0)
-    header = struct.pack(">IIBBBBB", size, size, 8, 2 if channels == 3 else 0, 0, 0, 0)
-    before = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header)
-    after = chunk(b"IEND", b"")
     for first in range(0, count, IN_A_FOLDER):
-        here = min(IN_A_FOLDER, count - first)
-        blocks = random.integers(0, 256, (here, size // BLOCK, size // BLOCK, channels), np.uint8)
+        files = min(IN_A_FOLDER, count - first)
+        blocks = random.integers(0, 256, (files, size // BLOCK, size // BLOCK, channels), np.uint8)
         pixels = blocks.repeat(BLOCK, axis=1).repeat(BLOCK, axis=2)
-        rows = pixels.reshape(here, size, size * channels)
-        rows = np.pad(rows, ((0, 0), (0, 0), (1, 0)))  # each row begins with its filter, none
         folder = root / f"{first // IN_A_FOLDER:04}"
         folder.mkdir(parents=True)
-        for number in range(here):
-            data = chunk(b"IDAT", zlib.compress(rows[number].tobytes(), 1))
-            (folder / f"{number:04}.png").write_bytes(before + data + after)
-
-
-def chunk(name, data):
-    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for number in range(files):
+            image = Image.fromarray(pixels[number].squeeze())
+            image.save(folder / f"{number:04}.png", compress_level=1)
 
 
 def run(cache, root, temporary):
-    """One process's figures."""
+    """Measure in a new process."""
     print(f"--cache {cache}", file=sys.stderr)
     environment = os.environ | {
         "XDG_CACHE_HOME": str(Path(temporary, "cache")),
@@ -108,7 +97,9 @@ def run(cache, root, temporary):
 
 
 def measure(cache, root):
-    """In a process of its own: load, build, train `STEPS` steps."""
+    """Load the folder, build a VAE and train `STEPS` steps; return the measurements."""
+    import resource  # POSIX only
+
     from keras_ganvae import TrainConfig, architectures, data, runtime
 
     started = float(os.environ["STARTED"])

@@ -10,7 +10,6 @@ packages and Python wheels.
 
 import argparse
 import contextlib
-import fcntl
 import importlib.metadata
 import json
 import os
@@ -21,15 +20,16 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+from filelock import FileLock
 
 from keras_ganvae.bundle.read import Bundle, open_source
 from keras_ganvae.cli.messages import PROGRAM, explain
 from keras_ganvae.errors import GateFailed, InputError, UserError
+from keras_ganvae.files import cache_folder
 
 ROOT = Path(__file__).parents[1]
-CACHE = Path("~/.cache/keras-ganvae/arm64")
-MARK = ".keras-ganvae-arm64"  # stands in a cache, and is locked while one unpacks there
-DONE = ".done"  # stands in a folder whose making was not cut short
+MARK = ".keras-ganvae-arm64"  # identifies a cache folder, and is its lock
+DONE = ".done"  # marks a folder that is complete
 QEMU = ("qemu-aarch64-static", "qemu-aarch64")
 CPU = "cortex-a72"  # of a Raspberry Pi 4
 PACKAGES = ("python3", "libstdc++6")  # and what they need
@@ -71,7 +71,10 @@ def parse(argv):
     )
     parser.add_argument("bundle", metavar="BUNDLE", help="a folder that export made")
     parser.add_argument(
-        "--cache", default=str(CACHE), metavar="DIR", help=f"of the Arm system (default {CACHE})"
+        "--cache",
+        default=cache_folder("arm64"),
+        metavar="DIR",
+        help="folder of the Arm system (default %(default)s)",
     )
     parser.add_argument(
         "--cpu",
@@ -146,21 +149,20 @@ def tool(*names, package):
 
 @contextlib.contextmanager
 def locked(cache):
-    """The folder, made if need be; of two that start together, one unpacks.
+    """Create the cache folder and lock it, so that only one process unpacks there.
 
     Raises:
-        InputError: it holds something else, which `once` might remove.
+        InputError: the folder holds something else, which `once` might remove.
     """
     if not (cache / MARK).exists() and cache.exists() and any(cache.iterdir()):
-        raise InputError(f"--cache {cache} is not empty and no cache; choose another folder")
+        raise InputError(f"--cache {cache} is not empty and not a cache; choose another folder")
     cache.mkdir(parents=True, exist_ok=True)
-    with open(cache / MARK, "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with FileLock(cache / MARK):
         yield
 
 
 def once(folder, make):
-    """The folder, made anew unless it was finished before."""
+    """The folder, created by `make` unless it is complete."""
     if not (folder / DONE).exists():
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from keras_ganvae.files import cache_folder
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
@@ -189,8 +191,7 @@ def node():
     """A folder with the packages of `node/`, which `node` may run in."""
     _require("node", "npm")
     lock = (NODE / "package-lock.json").read_bytes()
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = cache / "keras-ganvae-tests" / f"node-{hashlib.sha256(lock).hexdigest()[:16]}"
+    folder = cache_folder("tests", f"node-{hashlib.sha256(lock).hexdigest()[:16]}")
     done = folder / "installed"
     if not done.exists():
         if _npm("view", "@litertjs/core@2.5.3", "version", cwd=NODE).returncode:

@@ -1,34 +1,44 @@
 import errno
 import json
-import os
-import tempfile
+from pathlib import Path
 
 import pytest
 
 from keras_ganvae.errors import InputError
-from keras_ganvae.files import check_new_file, replacing, replacing_folder, write_json, write_text
+from keras_ganvae.files import (
+    cache_folder,
+    check_new_file,
+    check_new_folder,
+    check_parent,
+    remove_unfinished,
+    replacing,
+    replacing_folder,
+    sha256_of,
+    write_json,
+    write_text,
+)
 
 
 def _everything(folder):
     return sorted(path.name for path in folder.rglob("*"))
 
 
-def test_replacing_appears_at_the_end_only(tmp_path):
+def test_a_file_appears_when_it_is_complete(tmp_path):
     path = tmp_path / "new" / "file.txt"
-    with replacing(path) as beside:
-        beside.write_text("whole")
+    with replacing(path) as temporary:
+        temporary.write_text("complete")
         assert not path.exists()
-        assert (beside.parent, beside.suffix) == (path.parent, path.suffix)
-    assert path.read_text() == "whole"
+        assert (temporary.parent, temporary.suffix) == (path.parent, path.suffix)
+    assert path.read_text() == "complete"
     assert _everything(tmp_path) == ["file.txt", "new"]
 
 
 @pytest.mark.parametrize("failure", [ValueError, KeyboardInterrupt])
-def test_a_failure_leaves_the_old_file_and_no_litter(tmp_path, failure):
+def test_a_failure_leaves_the_old_file_only(tmp_path, failure):
     path = tmp_path / "file.txt"
     path.write_text("old")
-    with pytest.raises(failure), replacing(path) as beside:
-        beside.write_text("half")
+    with pytest.raises(failure), replacing(path) as temporary:
+        temporary.write_text("half")
         raise failure
     assert path.read_text() == "old"
     assert _everything(tmp_path) == ["file.txt"]
@@ -36,50 +46,53 @@ def test_a_failure_leaves_the_old_file_and_no_litter(tmp_path, failure):
 
 @pytest.mark.parametrize("writer", [replacing, replacing_folder])
 @pytest.mark.parametrize("names", [(), ("/source", None, "/.part-x")])
-def test_a_full_disk_is_that_of_what_is_written(tmp_path, writer, names):
+def test_the_error_of_a_full_disk_names_the_output(tmp_path, writer, names):
     with pytest.raises(OSError) as caught, writer(tmp_path / "new"):
         raise OSError(errno.ENOSPC, "full", *names)
     assert (caught.value.filename, caught.value.filename2) == (str(tmp_path / "new"), None)
     assert _everything(tmp_path) == []
 
 
-def test_another_error_keeps_its_own_file(tmp_path):
+def test_other_errors_keep_their_file_name(tmp_path):
     with pytest.raises(OSError) as caught, replacing_folder(tmp_path / "new"):
         raise OSError(errno.EACCES, "denied", "/source")
     assert caught.value.filename == "/source"
 
 
-def test_a_new_file_has_the_permissions_of_any_other(tmp_path):
-    (tmp_path / "ordinary").write_text("")
-    write_text(tmp_path / "replaced", "")
-    modes = {path.stat().st_mode for path in tmp_path.iterdir()}
-    assert len(modes) == 1
+def test_files_and_folders_have_ordinary_permissions(tmp_path):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "folder").mkdir()
+    write_text(tmp_path / "new file", "")
+    with replacing_folder(tmp_path / "new folder"):
+        pass
+    for name in ("file", "folder"):
+        new, ordinary = tmp_path / f"new {name}", tmp_path / name
+        assert new.stat().st_mode == ordinary.stat().st_mode
 
 
-def test_a_folder_is_swapped_whole(tmp_path):
+def test_a_folder_is_replaced_with_all_its_files(tmp_path):
     path = tmp_path / "folder"
     for content in ("first", "second"):
-        with replacing_folder(path) as beside:
-            (beside / f"{content}.txt").write_text(content)
+        with replacing_folder(path) as temporary:
+            (temporary / f"{content}.txt").write_text(content)
         assert _everything(path) == [f"{content}.txt"]
     assert _everything(tmp_path) == ["folder", "second.txt"]
-    assert path.stat().st_mode & 0o777 == 0o777 & ~_umask()
 
 
-def test_what_a_link_leads_to_is_replaced(tmp_path):
+def test_the_target_of_a_link_is_replaced(tmp_path):
     for name in ("folder", "other"):
         (tmp_path / name).mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "folder")
-    with replacing_folder(tmp_path / "link") as beside:
-        (beside / "new.txt").write_text("new")
+    with replacing_folder(tmp_path / "link") as temporary:
+        (temporary / "new.txt").write_text("new")
     assert (tmp_path / "link").is_symlink() and _everything(tmp_path / "folder") == ["new.txt"]
 
 
 def test_a_device_is_not_replaced(tmp_path):
-    with pytest.raises(InputError, match="is no file that could be replaced"):
+    with pytest.raises(InputError, match="is not a regular file"):
         write_text("/dev/null", "")
     for path in ("/dev/null", tmp_path):
-        with pytest.raises(InputError, match="is no file"):
+        with pytest.raises(InputError, match="is not a regular file"):
             check_new_file(path)
     check_new_file(tmp_path / "new" / "file.json")
     (tmp_path / "file").touch()
@@ -87,30 +100,20 @@ def test_a_device_is_not_replaced(tmp_path):
         check_new_file(tmp_path / "file" / "below.json")
 
 
-def test_a_folder_that_no_file_can_be_made_in(tmp_path, monkeypatch):
-    """Whatever its permissions say, as on a read-only disk."""
-
-    def refused(**_):
-        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
-
-    monkeypatch.setattr(tempfile, "TemporaryFile", refused)
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="Linux only")
+def test_a_folder_that_is_writable_only_by_its_permissions():
+    """As on a read-only file system: nobody can create files in /proc, not even root."""
     with pytest.raises(InputError, match="is not a writable folder"):
-        check_new_file(tmp_path / "new" / "file.json")
-
-
-def _umask():
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+        check_new_file("/proc/new/file.json")
 
 
 @pytest.mark.parametrize("failure", [ValueError, KeyboardInterrupt])
-def test_a_failure_leaves_the_old_folder_and_no_litter(tmp_path, failure):
+def test_a_failure_leaves_the_old_folder_only(tmp_path, failure):
     path = tmp_path / "folder"
     path.mkdir()
     (path / "old.txt").write_text("old")
-    with pytest.raises(failure), replacing_folder(path) as beside:
-        (beside / "half.txt").write_text("half")
+    with pytest.raises(failure), replacing_folder(path) as temporary:
+        (temporary / "half.txt").write_text("half")
         raise failure
     assert _everything(tmp_path) == ["folder", "old.txt"]
 
@@ -120,3 +123,57 @@ def test_json_reads_back_and_ends_its_line(tmp_path):
     write_json(tmp_path / "value.json", value)
     text = (tmp_path / "value.json").read_text()
     assert json.loads(text) == value and text.endswith("}\n")
+
+
+def test_a_checksum(tmp_path):
+    (tmp_path / "file").write_bytes(b"abc")  # the example of FIPS 180-2
+    digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert sha256_of(tmp_path / "file") == digest
+
+
+def test_unfinished_files_are_removed(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "kept.txt").touch()
+    killed = [replacing(tmp_path / "folder" / "file"), replacing_folder(tmp_path / "other")]
+    for writer in killed:
+        writer.__enter__()
+    assert len(_everything(tmp_path)) == 4
+    remove_unfinished(tmp_path)
+    assert _everything(tmp_path) == ["folder", "kept.txt"]
+
+
+def test_the_parent_of_an_output_must_be_a_folder(tmp_path):
+    check_parent(tmp_path / "new" / "out")
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"`out=\S+/file/out`: \S+/file is not a folder"):
+        check_parent(tmp_path / "file" / "out")
+
+
+def test_a_new_folder_replaces_its_own_kind_only(tmp_path):
+    out = tmp_path / "out"
+
+    def check(overwrite):
+        check_new_folder(out, "bundle", ["card.json"], overwrite)
+
+    check(overwrite=False)
+    out.touch()
+    with pytest.raises(InputError, match="`out=.*` is a file"):
+        check(overwrite=True)
+    out.unlink()
+    out.mkdir()
+    check(overwrite=False)
+    (out / "thesis.tex").touch()
+    with pytest.raises(InputError, match="`out=.*` is not empty and not a bundle"):
+        check(overwrite=True)
+    (out / "card.json").touch()
+    with pytest.raises(InputError, match="already holds a bundle; `overwrite` replaces it"):
+        check(overwrite=False)
+    check(overwrite=True)
+
+
+def test_the_cache_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache_folder("images") == tmp_path / "keras-ganvae" / "images"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert cache_folder() == tmp_path / ".cache" / "keras-ganvae"

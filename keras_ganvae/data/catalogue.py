@@ -1,4 +1,4 @@
-"""`available`: which data sets are on disk, and which could be fetched."""
+"""Which data sets are on disk, and which can be downloaded."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -25,10 +25,13 @@ FETCHABLE = {
 
 @dataclass(frozen=True)
 class Available:
-    """One data set: `spec` is what `--dataset` takes.
+    """One data set.
 
-    `on_disk`: it loads without a network. `fetchable`: it is not on disk, but the host that
-    it comes from answers now. `note` says for people what it is and where it lies.
+    Attributes:
+        spec: the spec that `load` takes.
+        on_disk: whether it loads without a network.
+        fetchable: whether it is not on disk, but its host answers now.
+        note: what it is, or where it is on disk.
     """
 
     spec: str
@@ -37,21 +40,23 @@ class Available:
     note: str
 
 
-def available(data_dir=None) -> list[Available]:
-    """The built-in digits, the image data sets in TFDS's folder, and a few worth fetching.
+def available(data_dir: str | Path | None = None) -> list[Available]:
+    """List the built-in digits, the image data sets in TFDS's folder, and some to download.
 
-    Takes a folder listing and at most `network.PATIENCE` seconds of waiting for hosts, which
-    are asked all at once. Without a network nothing is `fetchable`.
+    All hosts are tried at once, for at most `network.TIMEOUT` seconds.
+
+    Args:
+        data_dir: where TFDS keeps data sets; else TFDS_DATA_DIR, else TFDS's default.
     """
     built_in = Available("synthetic", True, False, "28x28x1, handwriting-like digits, built in")
-    here = {it.spec: it for it in tfds_source.prepared(data_dir) if _has_images(it.folder)}
-    names = {it.name for it in here.values()}
-    on_disk = [Available(spec, True, False, str(it.folder)) for spec, it in here.items()]
+    prepared = {it.spec: it for it in tfds_source.prepared(data_dir) if _has_images(it.folder)}
+    names = {it.name for it in prepared.values()}
+    on_disk = [Available(spec, True, False, str(it.folder)) for spec, it in prepared.items()]
     missing = {name: entry for name, entry in FETCHABLE.items() if name not in names}
     return [built_in, *on_disk, *_fetchable(missing)]
 
 
-def _fetchable(missing) -> list[Available]:
+def _fetchable(missing: dict[str, tuple[str, str]]) -> list[Available]:
     if not missing:
         return []
     hosts = sorted({host for _, host in missing.values()})
@@ -64,10 +69,10 @@ def _fetchable(missing) -> list[Available]:
 
 
 def _has_images(folder: Path) -> bool:
-    """Whether TFDS's description of the features has an image called "image"."""
+    """Whether the data set has an image feature called "image"."""
     try:
         features = json.loads((folder / "features.json").read_text())["featuresDict"]["features"]
         return "image" in features["image"]
     except (OSError, ValueError, KeyError, TypeError):
-        # Not an image data set, or one too damaged to tell; `load` says which.
+        # No image data set, or a damaged one; `load` says which.
         return False

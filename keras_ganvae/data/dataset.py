@@ -1,20 +1,22 @@
-"""`load`: from a spec to a `Dataset` with its three splits, in memory or not."""
+"""Load a data set, given by a spec, with its three splits."""
 
 import difflib
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from keras_ganvae.data import caching, stored
-from keras_ganvae.data.partition import partition
+from keras_ganvae.data import disk_cache
+from keras_ganvae.data.cache import check_cache, choose_cache
+from keras_ganvae.data.disk_cache import Piece
+from keras_ganvae.data.lazy_images import Shape
 from keras_ganvae.data.resize import arrays_to_square
 from keras_ganvae.data.sources import folder, npz, synthetic
 from keras_ganvae.data.sources import tfds as tfds_source
-from keras_ganvae.data.sources.source import Source
-from keras_ganvae.data.split import SPLITS, Split, fingerprint
+from keras_ganvae.data.sources.base import Source
+from keras_ganvae.data.splits import SPLITS, Split, SplitIndices, fingerprint, split_indices
 from keras_ganvae.errors import InputError
 
 SPECS = ("auto", "mnist", "synthetic", "folder:DIR", "npz:FILE", "tfds:NAME")
@@ -24,11 +26,16 @@ _log = logging.getLogger("keras_ganvae")
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Three splits that share no image, and what they are called.
+    """Three splits that share no image.
 
-    `name` is short and fit for a file name; `spec` loads the same data set again, from any
-    working directory; `classes` names the labels 0, 1, ... or is None; `fingerprint` is
-    the SHA-256 of shapes, pixels and labels, wherever they were read from.
+    Attributes:
+        name: short name, fit for a file name.
+        spec: the spec that loads the data set again, from any working directory.
+        train: images to train on.
+        validation: images held out for decisions during development.
+        test: images held out for the final evaluation.
+        classes: names of the labels 0, 1, ..., or None if there are no labels.
+        fingerprint: SHA-256 checksum of shapes, pixels and labels.
     """
 
     name: str
@@ -45,7 +52,7 @@ class Dataset:
         return self.train.images.shape[1:]
 
     def summary(self) -> str:
-        """One line for people: name, shape, sizes, classes, fingerprint."""
+        """One line of text: name, shape, sizes, classes, fingerprint."""
         sizes = ", ".join(f"{len(getattr(self, split)):,} {split}" for split in SPLITS)
         shape = "x".join(map(str, self.image_shape))
         labels = f"{len(self.classes)} classes" if self.classes else "no labels"
@@ -55,48 +62,47 @@ class Dataset:
 def load(
     spec: str = "auto",
     *,
-    data_dir=None,
-    image_size=None,
-    limit=None,
-    validation_size=None,
+    data_dir: str | Path | None = None,
+    image_size: int | None = None,
+    limit: int | None = None,
+    validation_size: int | None = None,
     cache: str = "memory",
 ) -> Dataset:
-    """Reads a data set.
+    """Load a data set.
 
     Args:
         spec: `auto`; `synthetic`; `mnist` or another TFDS image data set, with
             `/config` and `:version` as TFDS writes them (`tfds:NAME` too); `folder:DIR`;
             `npz:FILE`. `auto` is MNIST if it is on disk or can be downloaded, else
-            `synthetic` with one warning. Nothing else ever falls back.
-        data_dir: where TFDS keeps data sets; else TFDS_DATA_DIR, else TFDS's own default.
-        image_size: N scales every image to N by N (the central square of it). Folders and
-            TFDS data sets whose images differ in size need it.
-        limit: keep at most so many images of each split. Splits are made first.
-        validation_size: images to hold out of train; a twelfth of them if None.
+            `synthetic` with one warning. No other spec falls back.
+        data_dir: where TFDS keeps data sets; else TFDS_DATA_DIR, else TFDS's default.
+        image_size: N crops every image to its central square and scales that to N by N.
+            Required for folders and TFDS data sets whose images differ in size.
+        limit: the most images to keep of each split. It does not change the splits.
+        validation_size: images to hold out of the training images; a twelfth if None.
         cache: where decoded images are kept: `memory`, `disk`, `none` or `auto` (see
-            `caching`). Only in memory are `images` arrays; else they are `LazyImages`.
+            `data.cache`). In memory, `Split.images` are arrays; else `LazyImages`.
 
     Returns:
-        The `Dataset`: the same images in the same order for the same arguments, and the
-        same fingerprint, whatever the cache.
+        The same images in the same order, and the same fingerprint, whatever the cache.
 
     Raises:
-        InputError: the spec, its files or an argument is bad; the message says which.
+        InputError: the spec, a file or an argument is invalid.
     """
     if image_size is not None and image_size < 1:
-        raise InputError(f"--image-size is {image_size}; it must be at least 1.")
+        raise InputError(f"`image_size` is {image_size}; it must be at least 1.")
     source = _open(spec, data_dir, image_size)
-    caching.check(cache, source)
-    plan = partition(
+    check_cache(cache, source)
+    plan = split_indices(
         {name: part.size for name, part in source.parts.items()},
         shuffled=source.shuffled,
         limit=limit,
         validation_size=validation_size,
     )
-    file = stored.file_for(
+    file = disk_cache.file_for(
         source.name, source.spec, size=image_size, limit=limit, validation=validation_size
     )
-    splits, digest = _keep(cache, source, plan, image_size, file)
+    splits, digest = _read(cache, source, plan, image_size, file)
     return Dataset(
         name=source.name,
         spec=source.spec,
@@ -106,7 +112,7 @@ def load(
     )
 
 
-def _open(spec: str, data_dir, image_size) -> Source:
+def _open(spec: str, data_dir: str | Path | None, image_size: int | None) -> Source:
     scheme, colon, argument = spec.partition(":")
     if not spec.strip() or (colon and not argument):
         raise InputError(f"The data set {spec!r} is incomplete; give one of {_listed(SPECS)}.")
@@ -119,32 +125,33 @@ def _open(spec: str, data_dir, image_size) -> Source:
     if colon and scheme == "npz":
         return npz.open_source(argument)
     name = argument if colon and scheme == "tfds" else spec
-    tfds_source.check_name(name, data_dir, otherwise=lambda: _unknown(spec))
+    if not tfds_source.exists(name, data_dir):
+        raise _unknown(spec)
     return tfds_source.open_source(name, data_dir, image_size)
 
 
-def _open_auto(data_dir, image_size) -> Source:
+def _open_auto(data_dir: str | Path | None, image_size: int | None) -> Source:
     try:
         return tfds_source.open_source("mnist", data_dir, image_size)
     except tfds_source.Unavailable:
         _log.warning(
-            "MNIST is neither on disk nor can it be downloaded: using the built-in synthetic "
-            "digits instead. To get MNIST, run once with a network, or set --data-dir or "
-            "TFDS_DATA_DIR to a folder in which TFDS has prepared it (mnist/3.0.1)."
+            "MNIST is not on disk and cannot be downloaded: using the built-in synthetic digits "
+            "instead. To get MNIST, run once with a network, or set `data_dir` or TFDS_DATA_DIR "
+            "to a folder in which TFDS has prepared it (mnist/3.0.1)."
         )
         return synthetic.open_source()
 
 
 def _unknown(spec: str) -> InputError:
-    """The error for a spec that names nothing, with what was probably meant."""
+    """The error for an unknown spec, with suggestions."""
     path = Path(spec).expanduser()
     if path.is_dir():
         return InputError(f"{spec!r} is a folder; write it as folder:{spec}")
     if path.is_file() and path.suffix == ".npz":
         return InputError(f"{spec!r} is a file; write it as npz:{spec}")
-    known = {known.partition(":")[0]: known for known in SPECS}
+    known = {each.partition(":")[0]: each for each in SPECS}
     known |= {name: name for name in tfds_source.known_names()}
-    nearest = []
+    nearest: list[str] = []
     # `foldr:DIR` should suggest folder:DIR, and `mnits:3.0.1` mnist.
     name = spec.lower().removeprefix("tfds:")
     for wanted in (name, name.partition(":")[0]):
@@ -155,51 +162,64 @@ def _unknown(spec: str) -> InputError:
     return InputError(f"There is no data set {spec!r}; give one of {_listed(SPECS)}.")
 
 
-def _listed(names) -> str:
+def _listed(names: Iterable[str]) -> str:
     *most, last = names
     return f"{', '.join(most)} or {last}" if most else last
 
 
-def _keep(cache: str, source: Source, plan, image_size, file: Path):
-    """The planned splits, kept as `cache` says, and their fingerprint."""
+def _read(
+    cache: str, source: Source, plan: SplitIndices, image_size: int | None, file: Path
+) -> tuple[dict[str, Split], str]:
+    """The planned splits, kept as `cache` says, and their fingerprint.
+
+    Args:
+        cache: `auto`, `memory`, `disk` or `none`.
+        source: the opened data set.
+        plan: the images of each split.
+        image_size: N scales the images to N by N; None keeps their size.
+        file: where the cache on disk is, or will be.
+    """
     state = source.state() if cache in ("auto", "disk") and source.state else None
-    # A file from an earlier run is there to be used, and spares even a look at the images.
-    found = stored.read(file, state) if state else None
+    # Reading the file of an earlier run avoids even reading the headers of the images.
+    found = disk_cache.read(file, state) if state else None
     if found:
         _log.info("cache: disk (%s)", file)
         return found
     counts = {name: len(plan[name][1]) for name in SPLITS}
     if cache == "auto":
-        cache = caching.choose(
-            source, _shape(source, image_size), sum(counts.values()), file.parent
-        )
-    if cache == "disk":
-        layout = stored.Layout(counts, _shape(source, image_size), source.classes is not None)
-        return stored.write(file, state, layout, _stream(source, plan, image_size))
-    splits = (
-        _views(source, plan)
-        if cache == "none"
-        else _arrays(counts, _shape(source, image_size), _stream(source, plan, image_size))
-    )
+        shape = _shape(source, image_size)
+        cache = choose_cache(source, shape, sum(counts.values()), file.parent)
+    if cache == "none":
+        splits = _views(source, plan)
+        return splits, fingerprint(splits)
+    shape = _shape(source, image_size)
+    pieces = _pieces(source, plan, image_size)
+    if state and cache == "disk":
+        layout = disk_cache.Layout(counts, shape, source.classes is not None)
+        return disk_cache.write(file, state, layout, pieces)
+    splits = _arrays(counts, shape, pieces)
     return splits, fingerprint(splits)
 
 
-def _shape(source: Source, image_size) -> tuple[int, int, int]:
-    """(H, W, C) of the images as they are kept."""
+def _shape(source: Source, image_size: int | None) -> Shape:
+    """(H, W, C) of the images after scaling."""
     height, width, channels = source.shape()
     return (image_size or height, image_size or width, channels)
 
 
-def _views(source: Source, plan) -> dict[str, Split]:
-    return {
-        name: Split(*source.parts[part].view(indices)) for name, (part, indices) in plan.items()
-    }
+def _views(source: Source, plan: SplitIndices) -> dict[str, Split]:
+    splits = {}
+    for name, (part, indices) in plan.items():
+        view = source.parts[part].view
+        assert view, "check_cache guarantees random access"
+        splits[name] = Split(*view(indices))
+    return splits
 
 
-def _arrays(counts, shape, stream) -> dict[str, Split]:
+def _arrays(counts: dict[str, int], shape: Shape, pieces: Iterator[Piece]) -> dict[str, Split]:
     images = {name: np.empty((count, *shape), np.uint8) for name, count in counts.items()}
-    labels = {name: [] for name in counts}
-    for name, row, pixels, numbers in stream:
+    labels: dict[str, list[np.ndarray]] = {name: [] for name in counts}
+    for name, row, pixels, numbers in pieces:
         images[name][row : row + len(pixels)] = pixels
         if numbers is not None:
             labels[name].append(numbers)
@@ -209,25 +229,25 @@ def _arrays(counts, shape, stream) -> dict[str, Split]:
     }
 
 
-def _stream(source: Source, plan, image_size) -> Iterator[tuple]:
-    """All planned images in pieces: (split, number of the first, images, labels or None).
+def _pieces(source: Source, plan: SplitIndices, image_size: int | None) -> Iterator[Piece]:
+    """Read all planned images in pieces.
 
-    A part is read once, even if several splits are cut from it; the pieces of a split come
+    A part is read once, even if several splits are cut from it. The pieces of a split come
     in order.
     """
     for part in sorted({part for part, _ in plan.values()}):
-        shares = {name: indices for name, (its, indices) in plan.items() if its == part}
-        wanted = np.sort(np.concatenate(list(shares.values())))
-        places = {name: np.searchsorted(wanted, indices) for name, indices in shares.items()}
-        done = dict.fromkeys(shares, 0)
+        by_split = {name: indices for name, (its, indices) in plan.items() if its == part}
+        wanted = np.sort(np.concatenate(list(by_split.values())))
+        places = {name: np.searchsorted(wanted, indices) for name, indices in by_split.items()}
+        done = dict.fromkeys(by_split, 0)
         first = 0
         for images, labels in source.parts[part].read(wanted):
             if image_size is not None:
                 images = arrays_to_square(images, image_size)
             for name, its in places.items():
-                until = int(np.searchsorted(its, first + len(images)))
-                rows = its[done[name] : until] - first
+                end = int(np.searchsorted(its, first + len(images)))
+                rows = its[done[name] : end] - first
                 if len(rows):
                     yield name, done[name], images[rows], labels if labels is None else labels[rows]
-                done[name] = until
+                done[name] = end
             first += len(images)

@@ -1,7 +1,6 @@
-"""Is a host there? An answer within two seconds, whatever the network does.
+"""Check within two seconds whether a host answers.
 
-TFDS asks for minutes before it gives up on a dead network, so it is asked only when the
-host that it would download from answers.
+Without a network, TFDS retries a download for minutes, so its host is checked first.
 """
 
 import http.client
@@ -11,21 +10,21 @@ import urllib.error
 import urllib.request
 from urllib.parse import urlsplit
 
-PATIENCE = 2.0  # seconds
+TIMEOUT = 2.0  # seconds
 
-_NOT_FROM_THE_HOST = 407  # a proxy wants a password
+_PROXY_AUTHENTICATION_REQUIRED = 407
 
 
-def reachable(url: str, seconds: float = PATIENCE) -> bool:
+def reachable(url: str, seconds: float = TIMEOUT) -> bool:
     """Whether the host of `url` answers HTTP within `seconds`, through a proxy if one is set.
 
-    The bound is hard: looking up a name may hang for longer than any socket's timeout, so
-    the question is asked in a thread that is left behind when time is up.
+    A name look-up may hang for longer than a socket's timeout, so the request runs in a
+    daemon thread that is abandoned after `seconds`.
     """
-    answers = []
-    ask = threading.Thread(target=lambda: answers.append(_answers(url, seconds)), daemon=True)
-    ask.start()
-    ask.join(seconds)
+    answers: list[bool] = []
+    request = threading.Thread(target=lambda: answers.append(_answers(url, seconds)), daemon=True)
+    request.start()
+    request.join(seconds)
     return any(answers)
 
 
@@ -35,11 +34,11 @@ def _answers(url: str, seconds: float) -> bool:
     try:
         urllib.request.urlopen(root, timeout=seconds).close()
     except urllib.error.HTTPError as refusal:
-        # The front page may be missing or forbidden: a host said so. A 5xx may be a proxy's.
+        # A 4xx shows that the host is up; a 5xx may be a proxy's.
         refusal.close()
-        return refusal.code < 500 and refusal.code != _NOT_FROM_THE_HOST
+        return refusal.code < 500 and refusal.code != _PROXY_AUTHENTICATION_REQUIRED
     except urllib.error.URLError as error:
-        # A host whose certificate we cannot check is there; TFDS has its own certificates.
+        # The host is up, and TFDS has its own certificates.
         return isinstance(error.reason, ssl.SSLCertVerificationError)
     except (OSError, http.client.HTTPException):
         return False

@@ -1,156 +1,172 @@
-"""From uint8 arrays to float32 batches.
+"""The input pipeline: float32 batches from uint8 images.
 
-Pixels stay uint8, in memory or wherever else they are kept. Only indices are shuffled, and
-whole batches are gathered, so an epoch costs one permutation and one copy of each image. The
-order within an epoch is a pure function of (seed, epoch): a run that is resumed at any step
-sees the batches that it would have seen. So is each replica's share of a batch: every image
-is used once an epoch, whatever the number of replicas and workers.
+Only indices are shuffled, and whole batches are gathered, so an epoch costs one permutation
+and one copy of each image. The order in an epoch is a pure function of (seed, epoch): a
+resumed run gets the batches that an uninterrupted one would have. Every image is used once
+per epoch, whatever the number of replicas and workers.
 """
 
 import contextlib
-import functools
 import math
 import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from keras_ganvae.data.lazy_images import Images
 from keras_ganvae.data.position import Position
 from keras_ganvae.errors import InputError
 
-READERS = 4  # batches fetched at a time, when TensorFlow does not hold the images
-MOST_COPIED = 64 << 20  # bytes; TensorFlow's copy of larger arrays would double their memory
+READERS = 4  # batches fetched in parallel from images that are not a constant
+# Bytes of images that become a TensorFlow constant: copies of larger arrays take too much memory.
+MAX_CONSTANT = 64 << 20
 
 
 def steps_per_epoch(images: int, batch_size: int) -> int:
-    """Batches in one epoch; the last one may be partial, and every image is used once."""
+    """Batches in one epoch; the last one may be partial."""
     return math.ceil(images / batch_size)
 
 
 @dataclass(frozen=True)
 class Replicas:
-    """Which replicas of a run are fed here: `local` of them from `first`, of `total`."""
+    """The replicas that this worker feeds.
+
+    Attributes:
+        total: replicas of all workers.
+        first: the index of this worker's first replica.
+        local: the number of this worker's replicas.
+    """
 
     total: int = 1
     first: int = 0
     local: int = 1
 
 
-ONE = Replicas()
+SINGLE = Replicas()
 
 
-def training_batches(images, batch_size: int, seed: int, start: Position, replicas: Replicas = ONE):
-    """Shuffled batches without end.
+def training_batches(
+    images: Images, batch_size: int, seed: int, start: Position, replicas: Replicas = SINGLE
+) -> tf.data.Dataset:
+    """Shuffled batches of endless epochs.
 
     Args:
-        images: uint8 array, (N, H, W, C), or `LazyImages`.
-        batch_size: images in a batch; the last of an epoch holds what is left.
-        seed: with the epoch's number, fixes the order.
+        images: uint8 (N, H, W, C).
+        batch_size: images in a global batch; the last one of an epoch may have fewer.
+        seed: random seed of the order, together with the epoch.
         start: the first batch.
-        replicas: whose shares of each batch to give.
+        replicas: the replicas to feed.
 
     Returns:
-        `tf.data.Dataset` of float32 batches (B, H, W, C) in [0, 1]. For more than one
-        replica the shares of those fed here, one after another, each with the size of the
-        whole batch.
+        For a single replica, batches (B, H, W, C) of float32 in [0, 1]. Otherwise pairs, one
+        for each replica fed here in turn: its slice (b, H, W, C) of a global batch, and the
+        size B of the global batch, a scalar int32.
     """
-
     steps = steps_per_epoch(len(images), batch_size)
-    take = _taker(images)
+    gather, parallel = _gather(images)
 
-    def of_epoch(epoch):
+    def one_epoch(epoch):
         order = tf.random.experimental.stateless_shuffle(
             tf.range(len(images)), seed=tf.stack([tf.constant(seed, tf.int64), epoch])
         )
         first = tf.where(epoch == start.epoch, tf.constant(start.step, tf.int64), 0)
-        return _in_batches(order, batch_size, take, replicas, first, steps)
+        return _in_batches(order, batch_size, gather, parallel, replicas, first, steps)
 
-    made = tf.data.Dataset.range(start.epoch, tf.int64.max).flat_map(of_epoch)
-    # Or a strategy would ask all replicas before each step whether there is one.
-    made = made.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
-    return _ahead(made, replicas)
+    dataset = tf.data.Dataset.range(start.epoch, tf.int64.max).flat_map(one_epoch)
+    # Otherwise a strategy synchronizes all replicas before each step to check for the end.
+    dataset = dataset.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
+    return _prefetched(dataset, replicas)
 
 
-def batches(images, batch_size: int, replicas: Replicas = ONE):
-    """Every image once, in order: what `training_batches` gives, with an end."""
+def batches(images: Images, batch_size: int, replicas: Replicas = SINGLE) -> tf.data.Dataset:
+    """One epoch of batches in the order of the images, as `training_batches` yields them."""
     steps = steps_per_epoch(len(images), batch_size)
+    gather, parallel = _gather(images)
     order = tf.range(len(images))
-    return _ahead(_in_batches(order, batch_size, _taker(images), replicas, 0, steps), replicas)
+    dataset = _in_batches(order, batch_size, gather, parallel, replicas, 0, steps)
+    return _prefetched(dataset, replicas)
 
 
-def _in_batches(order, batch_size, take, replicas, first, steps):
-    """The batches `first` to `steps` of the images `order`, in shares of `replicas`.
+def _in_batches(order, batch_size, gather, parallel, replicas, first, steps):
+    """The batches `first` to `steps` of one epoch, one element for each of the replicas.
 
-    Cut and taken in one function, for a call of one costs as much as what it does here.
+    One `map` slices the order and gathers the images: a second one would cost as much again.
     """
-    fetch, calls = take
 
-    def share(number):
+    def replica_batch(number):
         number = tf.cast(number, tf.int32)
         step, replica = number // replicas.local, replicas.first + number % replicas.local
         size = tf.minimum(batch_size, tf.size(order) - step * batch_size)
         begin, end = bounds(size, replica, replicas.total)
-        images = fetch(tf.slice(order, [step * batch_size + begin], [end - begin]))
+        images = gather(tf.slice(order, [step * batch_size + begin], [end - begin]))
         return (images, size) if replicas.total > 1 else images
 
     numbers = tf.data.Dataset.range(first * replicas.local, steps * replicas.local)
-    return numbers.map(share, num_parallel_calls=calls)
+    return numbers.map(replica_batch, num_parallel_calls=parallel)
 
 
-def bounds(size, replica, replicas: int):
-    """First and one past the last image of a replica's share of a batch of `size` images.
+def bounds(size: Any, replica: Any, replicas: int) -> tuple[Any, Any]:
+    """The slice of a global batch that a replica gets, as (begin, end).
 
-    Shares differ by one image at most; one of a partial batch may be empty.
+    Sizes differ by one image at most; in a partial batch, a slice may be empty.
+
+    Args:
+        size: images in the global batch, an integer or an integer tensor.
+        replica: index of the replica, an integer or an integer tensor.
+        replicas: number of replicas.
     """
     return size * replica // replicas, size * (replica + 1) // replicas
 
 
-def _ahead(made, replicas):
+def _prefetched(dataset, replicas):
     options = tf.data.Options()
     options.deterministic = True
-    return made.prefetch(2 * replicas.local).with_options(options)
+    return dataset.prefetch(2 * replicas.local).with_options(options)
 
 
-def _taker(images):
-    """(from indices (B,) to float32 images (B, H, W, C) in [0, 1], calls at a time)."""
-    fetch, calls = _fetcher(images)
+def _gather(images: Images) -> tuple[Callable, int | None]:
+    """A function from indices (B,) to float32 images (B, H, W, C) in [0, 1], and how many
+    calls of it to run in parallel."""
+    fetch, parallel = _fetch(images)
 
-    def take(index):
+    def gather(index):
         batch = tf.cast(fetch(index), tf.float32) / 255.0
         return tf.ensure_shape(batch, (None, *images.shape[1:]))
 
-    return take, calls
+    return gather, parallel
 
 
-def _fetcher(images):
-    """(from indices (B,) to uint8 images (B, H, W, C) in TensorFlow, calls at a time)."""
-    if isinstance(images, np.ndarray) and images.nbytes <= MOST_COPIED:
+def _fetch(images: Images) -> tuple[Callable, int | None]:
+    """The same, to uint8 images (B, H, W, C)."""
+    if isinstance(images, np.ndarray) and images.nbytes <= MAX_CONSTANT:
         pixels = tf.constant(images)
         # One thread is enough: a gather takes well under 2 % of a training step.
         return lambda index: tf.gather(pixels, index), None
-    # Perhaps read from a file, or decoded: a few batches ahead, or training would wait. Not
-    # stateful: the same index gives the same images, so calls may overlap under determinism.
-    return functools.partial(_fetched, images), READERS
-
-
-def _fetched(images, index):
-    return tf.numpy_function(images.__getitem__, [index], tf.uint8, stateful=False)
+    # Files may have to be read or decoded, so several batches are fetched in parallel. Without
+    # `stateful=False`, op determinism would run the calls one at a time.
+    return (
+        lambda index: tf.numpy_function(images.__getitem__, [index], tf.uint8, stateful=False),
+        READERS,
+    )
 
 
 @contextlib.contextmanager
-def bad_images_told():
-    """Around what takes batches: an image that can't be read is an InputError here too.
+def input_errors_of_pipeline() -> Iterator[None]:
+    """Turn TensorFlow's error for an unreadable image back into an `InputError`.
 
-    TensorFlow makes its own error, and a traceback in its message, of what a fetch raises.
+    An `InputError` raised while a batch is fetched reaches the consumer as a TensorFlow error
+    whose message contains a traceback.
 
     Raises:
-        InputError: an image that a batch wants is damaged or gone; it is named.
+        InputError: an image of a batch is damaged or missing.
     """
     try:
         yield
     except tf.errors.OpError as error:
-        told = re.search(r"InputError: (.*)", error.message)
-        if told is None:
+        message = re.search(r"InputError: (.*)", error.message)
+        if message is None:
             raise
-        raise InputError(told[1]) from error
+        raise InputError(message[1]) from error

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_ganvae.data.lazy_images import Images
 from keras_ganvae.equations import Tensor
 from keras_ganvae.models.base import GenerativeModel
 from keras_ganvae.models.variational import VariationalAutoencoder
@@ -18,7 +19,7 @@ ACTIVE_VARIANCE = 0.01
 
 
 def encode(
-    model: VariationalAutoencoder, images: np.ndarray, seed: int
+    model: VariationalAutoencoder, images: Images, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mean and log-variance of q(z|x).
 
@@ -63,7 +64,7 @@ def _in_batches(function: Callable[[Tensor], Tensor], latents: np.ndarray) -> np
     return np.concatenate(parts)
 
 
-def draw_posterior(model: VariationalAutoencoder, images: np.ndarray, seed: int) -> np.ndarray:
+def draw_posterior(model: VariationalAutoencoder, images: Images, seed: int) -> np.ndarray:
     """One sample z ~ q(z|x) per image.
 
     Args:

@@ -19,6 +19,7 @@ import numpy as np
 
 from keras_ganvae.architectures import ResolvedConfig
 from keras_ganvae.data import Dataset
+from keras_ganvae.data.lazy_images import Images
 from keras_ganvae.data.position import Position
 from keras_ganvae.distributed.cluster import worker_log
 from keras_ganvae.errors import GateFailed
@@ -131,7 +132,7 @@ class Pictures(keras.callbacks.Callback):
         folder: Path,
         config: ResolvedConfig,
         history: History,
-        validation_images: np.ndarray,
+        validation_images: Images,
         is_variational: bool,
     ):
         super().__init__()
@@ -141,7 +142,7 @@ class Pictures(keras.callbacks.Callback):
         self.originals = validation_images[: curves.PANEL]
         self.is_variational = is_variational
         self.plotted = -math.inf
-        self.latest = {}
+        self.latest: dict[str, np.ndarray] = {}
 
     def on_epoch_end(self, epoch, logs=None):
         self.latest = self._draw(epoch)

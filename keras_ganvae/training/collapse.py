@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_ganvae.data.lazy_images import Images
 from keras_ganvae.errors import GateFailed
 from keras_ganvae.models import latents
 from keras_ganvae.plots.images import to_uint8
@@ -53,7 +54,7 @@ class CollapseWatch(keras.callbacks.Callback):
 
     key = "watch"
 
-    def __init__(self, images: np.ndarray, stop: bool = False, state: dict | None = None):
+    def __init__(self, images: Images, stop: bool = False, state: dict | None = None):
         super().__init__()
         self.images = images[:SAMPLES]
         self.diversity = _diversity(images[: 10 * SAMPLES])
@@ -154,7 +155,7 @@ def posterior_message(kl: float) -> str:
     )
 
 
-def _diversity(images) -> float:
+def _diversity(images):
     """The variance over the images relative to their mean square, both summed over pixels.
 
     Relative, so that pale images do not count as identical ones. In [0, 1]; 0 if all images

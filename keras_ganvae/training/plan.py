@@ -32,14 +32,14 @@ def plan(config: TrainConfig, cluster: Cluster | None = None) -> dict[str, dict[
         InputError: as `train`.
     """
     setup = prepare(config, cluster)
-    config, dataset = setup.config, setup.dataset
+    resolved, dataset = setup.config, setup.dataset
     # Counted on one device; the replicas' parts add up to the same.
-    macs = multiply_adds(build_model(config, dataset), dataset.image_shape)
-    model = build_model(config, dataset, setup.placement)
+    macs = multiply_adds(build_model(resolved, dataset), dataset.image_shape)
+    model = build_model(resolved, dataset, setup.placement)
     steps = setup.steps_per_epoch
     seconds = _step_seconds(model, setup)
     return {
-        "settings": {k: v for k, v in config.to_dict().items() if v is not None},
+        "settings": {k: v for k, v in resolved.to_dict().items() if v is not None},
         "data": dataset_record(dataset),
         "networks": {
             network.name: f"{network.count_params():,} parameters,"
@@ -48,22 +48,22 @@ def plan(config: TrainConfig, cluster: Cluster | None = None) -> dict[str, dict[
         },
         "placement": {
             "strategy": setup.placement.described(),
-            "precision": config.precision,
-            "compilation": described_compilation(config),
+            "precision": resolved.precision,
+            "compilation": described_compilation(resolved),
         },
         "memory": {
             "weights and optimizers": _megabytes(sum(map(_size, checkpoints.variables(model)))),
-            "activations of a batch": f"about {_megabytes(_activations(model, config))}",
+            "activations of a batch": f"about {_megabytes(_activations(model, resolved))}",
             "images": _images(dataset),
             "peak of these steps": _megabytes(runtime.peak_memory()),
         },
         "cost": {
             "steps per epoch": steps,
-            "steps": steps * config.epochs,
+            "steps": steps * resolved.epochs,
             "MACs per image": f"{macs / 1e6:.2f} million",
             "time of a step": f"{1e3 * seconds:.1f} ms, measured",
             "time of an epoch": f"{duration(steps * seconds)}, without validation and pictures",
-            "time of the run": f"about {duration(steps * seconds * config.epochs)}",
+            "time of the run": f"about {duration(steps * seconds * resolved.epochs)}",
         },
     }
 
@@ -73,7 +73,8 @@ def _step_seconds(model, setup):
     batches = iter(training_data(setup, Position()))
     model.make_train_function()
     name = model.metrics[0].name
-    times, end = [], math.inf
+    times: list[float] = []
+    end = math.inf
     while time.perf_counter() < end or len(times) <= WARM_UP:
         start = time.perf_counter()
         float(model.train_function(batches)[name])  # reading it waits for the step

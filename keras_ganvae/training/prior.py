@@ -4,7 +4,7 @@ import logging
 from typing import Any
 
 from keras_ganvae.data import Dataset
-from keras_ganvae.data.lazy import first
+from keras_ganvae.data.lazy_images import first
 from keras_ganvae.models import latents
 from keras_ganvae.priors import MixturePrior
 from keras_ganvae.priors.fit import fit_mixture

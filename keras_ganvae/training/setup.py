@@ -57,29 +57,29 @@ def prepare(config: TrainConfig, cluster: Cluster | None = None) -> Setup:
     Raises:
         InputError: a setting, the devices or the data can't be used.
     """
-    given, config = config, architectures.resolve(config)
-    placement = place(config, cluster)
-    dataset = load_dataset(config, config.cache)
-    config = dataclasses.replace(
-        config,
+    resolved = architectures.resolve(config)
+    placement = place(resolved, cluster)
+    dataset = load_dataset(resolved, resolved.cache)
+    resolved = dataclasses.replace(
+        resolved,
         dataset=dataset.spec,  # `auto` is now known
         data_dir=config.data_dir and str(Path(config.data_dir).absolute()),
-        binarize=_binarization(given, config, dataset),
+        binarize=_binarization(config, resolved, dataset),
     )
-    if config.batch_size > len(dataset.train):
+    if resolved.batch_size > len(dataset.train):
         raise InputError(
-            f"`batch_size` {config.batch_size} is larger than the"
+            f"`batch_size` {resolved.batch_size} is larger than the"
             f" {len(dataset.train)} training images"
         )
     log.info("data: %s", dataset.summary())
-    log.info("compilation: %s", described_compilation(config))
-    return Setup(config, dataset, placement)
+    log.info("compilation: %s", described_compilation(resolved))
+    return Setup(resolved, dataset, placement)
 
 
-def _binarization(given, config, dataset):
+def _binarization(given, resolved, dataset):
     """The preset's, but "none" for colour images unless it was set."""
-    if given.binarize or not config.binarize or dataset.image_shape[-1] == 1:
-        return config.binarize
+    if given.binarize or not resolved.binarize or dataset.image_shape[-1] == 1:
+        return resolved.binarize
     log.info("colour images: `binarize=none`, so the loss is a cross-entropy, not a likelihood")
     return "none"
 

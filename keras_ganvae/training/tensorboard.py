@@ -16,6 +16,7 @@ from tensorboard.plugins.hparams import api as hparams
 
 from keras_ganvae import equations
 from keras_ganvae.architectures import ResolvedConfig
+from keras_ganvae.data.lazy_images import Images
 from keras_ganvae.files import sync
 from keras_ganvae.models import latents
 from keras_ganvae.training.collapse import CollapseWatch
@@ -97,7 +98,7 @@ class TensorBoard(keras.callbacks.Callback):
         history: Any,
         collapse: CollapseWatch,
         pictures: Any,
-        validation_images: np.ndarray,
+        validation_images: Images,
     ):
         super().__init__()
         self.folder = folder

@@ -20,7 +20,7 @@ import keras
 
 from keras_ganvae import runtime
 from keras_ganvae.config import TrainConfig
-from keras_ganvae.data.pipeline import bad_images_told, batches, steps_per_epoch
+from keras_ganvae.data.pipeline import batches, input_errors_of_pipeline, steps_per_epoch
 from keras_ganvae.data.position import Position
 from keras_ganvae.distributed.cluster import Cluster, signals_left_to_chief
 from keras_ganvae.distributed.keras_patches import decorrelate_dropout
@@ -168,7 +168,7 @@ def _train(run, model, setup, start, checkpoint_minutes):
     return run
 
 
-@bad_images_told()
+@input_errors_of_pipeline()
 def fit(
     model: Any, setup: Setup, position: Position, callbacks: Sequence[keras.callbacks.Callback]
 ) -> None:

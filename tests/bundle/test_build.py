@@ -83,7 +83,7 @@ def test_from_python(run_of, tmp_path):
 
 def test_a_bundle_is_replaced_only_when_asked(bundles, run_of, tmp_path):
     out = shutil.copytree(bundles["gan"], tmp_path / "gan")
-    with pytest.raises(InputError, match="already holds a bundle; --overwrite replaces it"):
+    with pytest.raises(InputError, match="already holds a bundle; `overwrite` replaces it"):
         recipe.export(run_of("gan"), out)
     recipe.export(run_of("gan"), out, formats=["float32"], overwrite=True)
     assert set(Bundle.open(out).variants) == {"float32"}
@@ -123,7 +123,7 @@ def test_bad_input(run_of, tmp_path, command, bundles):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "app.kt").touch()
     for arguments, code, message in (
-        (("export", run, "--out", tmp_path / "full"), 2, "is not empty and no bundle"),
+        (("export", run, "--out", tmp_path / "full"), 2, "is not empty and not a bundle"),
         (
             ("export", run, "--out", tmp_path / "b", "--formats", "float61"),
             2,

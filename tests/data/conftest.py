@@ -1,4 +1,4 @@
-"""Small data sets on disk, made on the spot."""
+"""Small generated data sets."""
 
 import os
 
@@ -16,17 +16,17 @@ def pixels():
 
 @pytest.fixture
 def no_network(monkeypatch):
-    """Every host is out of reach; the list holds the addresses that were asked for."""
+    """No host is reachable; the list holds the requested URLs."""
     from keras_ganvae.data import network
 
-    asked = []
-    monkeypatch.setattr(network, "reachable", lambda url, *_: asked.append(url))
-    return asked
+    urls = []
+    monkeypatch.setattr(network, "reachable", lambda url, *_: urls.append(url))
+    return urls
 
 
 @pytest.fixture
 def prepare(tmp_path):
-    """`prepare(name, splits, ...)`: a data set as TFDS prepares it; returns the data folder."""
+    """`prepare(name, splits, ...)` writes a TFDS data set and returns the data folder."""
 
     def prepare(name, splits, shape=(32, 32, 3), classes=("cat", "dog"), key="image", config=None):
         import tensorflow as tf

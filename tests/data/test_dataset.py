@@ -5,14 +5,14 @@ import numpy as np
 import pytest
 
 from keras_ganvae.data import load
-from keras_ganvae.data.names import file_name
-from keras_ganvae.data.partition import partition
+from keras_ganvae.data.sources.base import file_name
+from keras_ganvae.data.splits import split_indices
 from keras_ganvae.errors import InputError
 
 
 def _plan(**arguments):
     sizes = arguments.pop("sizes")
-    return partition(sizes, shuffled=arguments.pop("shuffled", True), **arguments)
+    return split_indices(sizes, shuffled=arguments.pop("shuffled", True), **arguments)
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def test_sizes_and_disjointness(sizes, expected):
 
 
 def test_splits_are_fixed():
-    """These very images, in all runs, on all machines, for all time."""
+    """The same images in every run, on every machine, in every release."""
     plan = _plan(sizes={"train": 40})
     assert plan["test"][1].tolist() == [15, 16, 26, 38]
     assert plan["validation"][1].tolist() == [11, 14, 37]
@@ -48,7 +48,7 @@ def test_validation_size(wanted):
 
 @pytest.mark.parametrize("wanted", [0, -3, 50, 51])
 def test_validation_size_out_of_range(wanted):
-    with pytest.raises(InputError, match=f"validation_size is {wanted};.*50 training images"):
+    with pytest.raises(InputError, match=f"`validation_size` is {wanted};.*50 training images"):
         _plan(sizes={"train": 50, "test": 5}, validation_size=wanted)
 
 
@@ -64,26 +64,26 @@ def test_an_empty_split():
 
 
 @pytest.mark.parametrize("shuffled", [True, False])
-def test_a_limit_keeps_some_of_the_same_splits(shuffled):
+def test_a_limit_does_not_change_the_splits(shuffled):
     sizes = {"train": 120, "test": 8}
-    whole = _plan(sizes=sizes)
+    unlimited = _plan(sizes=sizes)
     some = _plan(sizes=sizes, limit=9, shuffled=shuffled)
     assert [len(some[name][1]) for name in ("train", "validation", "test")] == [9, 9, 8]
     for name, (_, indices) in some.items():
-        assert set(indices) <= set(whole[name][1])
+        assert set(indices) <= set(unlimited[name][1])
         assert (np.diff(indices) > 0).all()
-    reach = np.searchsorted(whole["train"][1], some["train"][1][-1])
+    reach = np.searchsorted(unlimited["train"][1], some["train"][1][-1])
     assert reach == 8 if shuffled else reach > 80
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"limit": 0}, "--limit is 0; it must be at least 1"),
-        ({"limit": -5}, "--limit is -5"),
-        ({"image_size": 0}, "--image-size is 0; it must be at least 1"),
-        ({"validation_size": 0}, "validation_size is 0"),
-        ({"validation_size": 30_000}, "validation_size is 30000"),
+        ({"limit": 0}, "`limit` is 0; it must be at least 1"),
+        ({"limit": -5}, "`limit` is -5"),
+        ({"image_size": 0}, "`image_size` is 0; it must be at least 1"),
+        ({"validation_size": 0}, "`validation_size` is 0"),
+        ({"validation_size": 30_000}, "`validation_size` is 30000"),
     ],
 )
 def test_bad_arguments(arguments, message):
@@ -112,7 +112,7 @@ def test_bad_specs(tmp_path, no_network, spec, message):
     assert "\n" not in str(failure.value) and not no_network
 
 
-def test_a_bare_path_is_told_its_scheme(tmp_path, monkeypatch):
+def test_a_path_without_a_scheme_suggests_one(tmp_path, monkeypatch):
     (tmp_path / "faces").mkdir()
     (tmp_path / "digits.npz").write_text("")
     monkeypatch.chdir(tmp_path)
@@ -129,7 +129,7 @@ def test_image_size_scales_any_source():
     np.testing.assert_allclose(data.train.images.mean(), original.train.images.mean(), rtol=0.05)
 
 
-def test_summary_is_one_line_for_people():
+def test_summary_is_one_line():
     data = load("synthetic", limit=1500)
     assert data.summary() == (
         "synthetic: 28x28x1, 1,500 train, 1,500 validation, 1,500 test, 10 classes, "
@@ -137,7 +137,7 @@ def test_summary_is_one_line_for_people():
     )
 
 
-def test_fingerprint_is_of_the_content_alone(tmp_path, pixels):
+def test_fingerprint_depends_on_the_content_only(tmp_path, pixels):
     images, labels = pixels(20, 4, 4), np.arange(20)
 
     def fingerprint(name, **arrays):
@@ -173,7 +173,7 @@ def test_file_names(words, name):
     assert file_name(*words) == name
 
 
-def test_importing_and_drawing_needs_no_tensorflow():
+def test_import_and_synthetic_digits_need_no_tensorflow():
     code = (
         "import sys, keras_ganvae.data as data; data.load('synthetic', limit=2); "
         "sys.exit(any(name in sys.modules for name in ('tensorflow', 'tensorflow_datasets')))"

@@ -2,7 +2,7 @@ import logging
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from keras_ganvae.data import load
 from keras_ganvae.errors import InputError
@@ -27,7 +27,7 @@ def _everything(data):
 
 
 def _load_one(root, image, name="picture.png", image_size=None, **options):
-    """The image after loading: three equal files, since each split wants one."""
+    """The image after loading. There are three copies, one for each split."""
     for copy in "abc":
         _save(root / f"{copy}-{name}", image, **options)
     data = load(f"folder:{root}", image_size=image_size)
@@ -102,11 +102,11 @@ def test_grey_and_colour_together_are_colour(root):
     assert sorted(images[:, 0, 0].tolist()) == [[1, 2, 3]] + 3 * [[100] * 3]
 
 
-def test_photographs_are_turned_upright(root):
+def test_photographs_are_rotated_upright(root):
     image = Image.new("L", (20, 10), 0)
     image.paste(255, (0, 0, 10, 10))
     exif = Image.Exif()
-    exif[0x0112] = 6  # to be turned clockwise by 90 degrees
+    exif[0x0112] = 6  # rotate clockwise by 90 degrees
     loaded = _load_one(root, image, exif=exif)
     assert loaded.shape == (20, 10, 1)
     assert (loaded[:10] == 255).all() and (loaded[10:] == 0).all()
@@ -135,7 +135,7 @@ def test_shrinking_does_not_alias(root, name):
 def test_images_of_several_sizes_need_a_size(root):
     for side in (8, 9, 10, 11):
         _save(root / f"{side:02}.png", Image.new("L", (side, 8), side))
-    with pytest.raises(InputError, match="08.png is 8x8, 09.png is 9x8.*--image-size"):
+    with pytest.raises(InputError, match="08.png is 8x8, 09.png is 9x8.*`image_size=N`"):
         load(f"folder:{root}")
     images = _everything(load(f"folder:{root}", image_size=6))
     assert images.shape == (4, 6, 6, 1) and sorted(images[:, 0, 0, 0]) == [8, 9, 10, 11]
@@ -210,12 +210,12 @@ def test_which_folders_are_splits(root, folders, sizes):
     assert data.classes == (None if sizes else ("emu", "train"))
 
 
-def test_images_beside_the_split_folders_are_announced(root, caplog):
+def test_images_outside_the_split_folders_are_reported(root, caplog):
     for name in ("train/a.png", "train/b.png", "test/c.png", "cover.png"):
         _save(root / name)
     with caplog.at_level(logging.WARNING, "keras_ganvae"):
         assert len(_everything(load(f"folder:{root}"))) == 3
-    assert f"1 images in {root} lie outside test/, train/" in caplog.text
+    assert f"1 images in {root} are outside test/, train/" in caplog.text
 
 
 def test_two_validation_folders(root):
@@ -299,3 +299,68 @@ def test_too_few_images(root):
         _save(root / f"{name}.png")
     with pytest.raises(InputError, match="2 images are too few.*at least 3"):
         load(f"folder:{root}")
+
+
+def _rotated_by_exif(path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("L", (7, 5)).save(path, exif=exif)
+
+
+def _rotated_by_xmp_in_png(path):
+    text = PngImagePlugin.PngInfo()
+    text.add_itxt("XML:com.adobe.xmp", '<x tiff:Orientation="6"/>')
+    Image.new("L", (7, 5)).save(path, pnginfo=text)
+
+
+def _rotated_by_xmp(path):
+    Image.new("L", (7, 5)).save(path, xmp=b'<x tiff:Orientation="6"/>')
+
+
+ROTATED = [
+    ("png", _rotated_by_exif),
+    ("jpg", _rotated_by_exif),
+    ("png", _rotated_by_xmp_in_png),
+    ("jpg", _rotated_by_xmp),
+]
+
+
+@pytest.mark.parametrize(("suffix", "save"), ROTATED)
+def test_the_orientation_is_found_wherever_it_is(root, suffix, save):
+    for name in "abc":
+        save(root / f"{name}.{suffix}")
+    assert load(f"folder:{root}").image_shape == (7, 5, 1)
+
+
+def test_an_orientation_behind_the_pixels(root):
+    """PNG allows the EXIF chunk after the pixels."""
+    for name in "abc":
+        path = root / f"{name}.png"
+        _rotated_by_exif(path)
+        data = path.read_bytes()
+        start = data.index(b"eXIf") - 4
+        end = start + 12 + int.from_bytes(data[start : start + 4], "big")
+        pixels_end = data.index(b"IEND") - 4
+        moved = data[:start] + data[end:pixels_end] + data[start:end] + data[pixels_end:]
+        path.write_bytes(moved)
+    assert load(f"folder:{root}").image_shape == (7, 5, 1)
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg"])
+def test_a_file_truncated_anywhere_is_named(root, suffix):
+    for name in "abc":
+        _save(root / f"{name}.{suffix}", Image.new("RGB", (7, 5)))
+    path = root / f"b.{suffix}"
+    whole = path.read_bytes()
+    for length in range(0, len(whole) // 2, 7):
+        path.write_bytes(whole[:length])
+        with pytest.raises(InputError, match=f"b.{suffix} cannot be read"):
+            load(f"folder:{root}")
+
+
+def test_a_large_folder(root):
+    """More files than one task reads the headers of, the last of which is in colour."""
+    for number in range(600):
+        mode = "RGB" if number == 599 else "L"
+        _save(root / f"{number:03}.png", Image.new(mode, (2, 2)))
+    assert load(f"folder:{root}").image_shape == (2, 2, 3)

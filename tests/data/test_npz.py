@@ -87,7 +87,7 @@ def test_bad_images(save, arrays, message):
     [
         ({"labels": np.arange(4)}, "'labels' has shape 4; .* each of the 6 images under 'images'"),
         ({"labels": np.eye(6)}, "'labels' has shape 6x6"),
-        ({"labels": np.zeros(6)}, "'labels' is float64; labels must be whole numbers"),
+        ({"labels": np.zeros(6)}, "'labels' is float64; labels must be integers"),
         ({"labels": np.arange(6) - 1}, "'labels' has values from -1 to 4"),
         ({"labels": np.arange(6) * 10**6}, "'labels' has values from 0 to 5000000"),
         ({"y_train": np.arange(6), "labels": np.arange(6)}, "both 'y_train' and 'labels'"),

@@ -219,7 +219,7 @@ def test_out_must_be_new_or_a_site(write, bundle, tmp_path):
         write(out=foreign, overwrite=True)
     assert (foreign / "thesis.tex").read_text() == (tmp_path / "file").read_text() == "kept"
     out = write()
-    with pytest.raises(InputError, match="already holds a site; .*overwrite"):
+    with pytest.raises(InputError, match="already holds a site; `overwrite` replaces it"):
         write()
     (out / "left.txt").write_text("over")
     assert write(overwrite=True) == out and not (out / "left.txt").exists()

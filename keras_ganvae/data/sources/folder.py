@@ -1,46 +1,46 @@
 """`folder:DIR`: PNG, JPEG, BMP, GIF (first frame) and WebP files of any size and mode.
 
-Images are found in all sub-folders and taken in the order of their relative paths; hidden
-files and files of other kinds are ignored. If every image lies in a sub-folder, the
-sub-folders are the labels. If DIR has `train/` and at least one of `test/` and
-`validation/` (or `val/`), these are the splits, and the level below gives the labels.
+Images are found in all sub-folders and sorted by relative path. Hidden files and other kinds
+of files are ignored. If every image is in a sub-folder, the names of the sub-folders are the
+labels. If DIR has `train/` and at least one of `test/` and `validation/` (or `val/`), these
+are the splits, and the level below gives the labels.
 
-The result is grey (C = 1) if every file is grey by its mode (or palette), else colour
-(C = 3). Transparent parts become white. 16-bit grey keeps its upper 8 bits. Photographs
-are turned as their EXIF orientation says.
+The images are grey (C = 1) if every file is grey by its mode or palette, else colour (C = 3).
+Transparent pixels become white. 16-bit grey keeps its upper 8 bits. Photographs are rotated
+as their EXIF orientation says.
 """
 
-import contextlib
 import functools
 import hashlib
 import logging
 import os
-import struct
-import warnings
-import zlib
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import PIL
 
-from keras_ganvae.data import ahead
-from keras_ganvae.data.lazy import LazyImages
-from keras_ganvae.data.names import file_name
-from keras_ganvae.data.resize import to_square
-from keras_ganvae.data.sources.headers import plain_header
-from keras_ganvae.data.sources.source import Part, Source, pieces, rows_in
+from keras_ganvae.data.lazy_images import LazyImages, Shape
+from keras_ganvae.data.sources.base import Part, Source, chunk_rows, chunks, file_name
+from keras_ganvae.data.sources.image_file import (
+    SUFFIXES,
+    Header,
+    decode,
+    oversized_images_are_errors,
+    read_header,
+    unreadable,
+)
 from keras_ganvae.errors import InputError
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
+# More threads would wait for each other: Python code between reading and decoding holds the
+# GIL, and for small images that is much of the time.
+THREADS = min(4, max(2, os.cpu_count() or 1))
 
-# Named, so that a file with a borrowed suffix does not reach Pillow's rarer readers.
-_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP")
-_GREY_MODES = ("1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "I;16N")
 _SPLIT_FOLDERS = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
-_LOOKS = 256  # files whose headers are read in one go
-_ORIENTATION = 0x0112  # the EXIF tag; 5 to 8 swap width and height
+_HEADERS_PER_TASK = 256
 
 _log = logging.getLogger("keras_ganvae")
 
@@ -49,8 +49,10 @@ _log = logging.getLogger("keras_ganvae")
 class _Files:
     """The image files of one split, in order.
 
-    Plain strings, since a folder may hold a million of them: `paths` are relative to
-    `root`, with "/"; `depth` of their folders lead to the split rather than to a label.
+    Attributes:
+        root: the folder.
+        paths: relative to `root`, with "/". Strings, because there may be a million.
+        depth: the number of folders in each path that name the split.
     """
 
     root: str
@@ -61,7 +63,7 @@ class _Files:
         return os.path.join(self.root, self.paths[index])
 
     def label(self, index: int) -> str | None:
-        """The first folder below the split's, or None for a file that lies in none."""
+        """The first folder below the split's, or None for a file directly in that."""
         folders = self.paths[index].split("/")[self.depth : -1]
         return folders[0] if folders else None
 
@@ -70,14 +72,17 @@ class _Files:
 
 
 def open_source(folder: str, image_size: int | None) -> Source:
-    """Finds the images in `folder`; `image_size` N makes them N by N.
+    """Find the images in `folder`.
 
     The source's `shape()` reads the headers of all files, once.
 
+    Args:
+        folder: its path.
+        image_size: N crops and scales the images to N by N.
+
     Raises:
-        InputError: no such folder, or no images in it; and from `shape` and the parts: an
-            image that cannot be read (it is named), or images of several sizes and no
-            `image_size`.
+        InputError: there is no such folder, or no image in it. From `shape` and the parts:
+            an image cannot be read, or the images differ in size and `image_size` is None.
     """
     root = Path(folder).expanduser().resolve()
     if not root.is_dir():
@@ -85,9 +90,9 @@ def open_source(folder: str, image_size: int | None) -> Source:
     splits = _splits(root, _find(root))
     if not any(files.paths for files in splits.values()):
         raise InputError(f"There are no images in {root}; folder: reads {', '.join(SUFFIXES)}.")
-    labels = set().union(*(files.labels() for files in splits.values()))
-    classes = None if None in labels else tuple(sorted(labels))
-    shape = functools.cache(lambda: _shape(root, list(splits.values()), image_size))
+    labels = set[str | None]().union(*(files.labels() for files in splits.values()))
+    classes = None if None in labels else tuple(sorted(filter(None, labels)))
+    shape = functools.cache(lambda: _shape(root, splits.values(), image_size))
     return Source(
         name=file_name("folder", root.name),
         spec=f"folder:{root}",
@@ -105,11 +110,11 @@ def _find(root: Path) -> list[str]:
     def refuse(error):
         raise InputError(f"{error.filename} cannot be read: {error.strerror}.") from error
 
-    found = []
+    found: list[str] = []
     for folder, folders, names in os.walk(root, onerror=refuse):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        below = Path(folder).relative_to(root).as_posix()
-        prefix = "" if below == "." else f"{below}/"
+        relative = Path(folder).relative_to(root).as_posix()
+        prefix = "" if relative == "." else f"{relative}/"
         found += [
             prefix + name
             for name in names
@@ -119,111 +124,108 @@ def _find(root: Path) -> list[str]:
 
 
 def _splits(root: Path, found: list[str]) -> dict[str, _Files]:
-    """The images of each split; all of them are "train" if there are no split folders."""
-    outer = {path.partition("/")[0] for path in found if "/" in path}
-    if "train" not in outer or len(outer & _SPLIT_FOLDERS.keys()) < 2:
+    """The images of each split; all are "train" if there are no split folders."""
+    folders = {path.partition("/")[0] for path in found if "/" in path}
+    if "train" not in folders or len(folders & _SPLIT_FOLDERS.keys()) < 2:
         return {"train": _Files(str(root), found)}
-    if {"validation", "val"} <= outer:
+    if {"validation", "val"} <= folders:
         raise InputError(f"{root} has both validation/ and val/; keep one of them.")
     splits: dict[str, _Files] = {}
-    left_out = 0
+    unused = 0
     for path in found:
         folder, slash, _ = path.partition("/")
         if slash and folder in _SPLIT_FOLDERS:
             files = splits.setdefault(_SPLIT_FOLDERS[folder], _Files(str(root), [], depth=1))
             files.paths.append(path)
         else:
-            left_out += 1
-    if left_out:
-        used = ", ".join(f"{name}/" for name in sorted(outer & _SPLIT_FOLDERS.keys()))
-        _log.warning("%d images in %s lie outside %s and are not used.", left_out, root, used)
+            unused += 1
+    if unused:
+        used = ", ".join(f"{name}/" for name in sorted(folders & _SPLIT_FOLDERS.keys()))
+        _log.warning("%d images in %s are outside %s and not used.", unused, root, used)
     return splits
 
 
-def _state(splits) -> str:
-    """A digest of all files' names, sizes and times, and of Pillow's version.
+def _state(splits: Iterable[_Files]) -> str:
+    """A checksum of all files' names, sizes and times, and of Pillow's version.
 
-    Releases of Pillow may decode JPEG differently, by a level of grey.
+    Releases of Pillow may decode JPEG differently, by one grey level.
     """
-    import PIL
-
     digest = hashlib.sha256(f"Pillow {PIL.__version__}\n".encode())
     for files in splits:
         for index, path in enumerate(files.paths):
             try:
                 info = os.stat(files.path(index))
             except OSError as error:
-                raise _unreadable(files.path(index)) from error
+                raise unreadable(files.path(index)) from error
             line = f"{path}\0{info.st_size}\0{info.st_mtime_ns}\n"
             digest.update(line.encode(errors="surrogateescape"))
     return digest.hexdigest()
 
 
-def _shape(root: Path, splits: list[_Files], image_size) -> tuple[int, int, int]:
-    """(H, W, C) of the images to come, from the headers of all files."""
-    looks = _all_looks(splits)
-    channels = 1 if all(grey for _, grey in looks) else 3
+def _shape(root: Path, splits: Collection[_Files], image_size: int | None) -> Shape:
+    """(H, W, C) of the decoded images, from the headers of all files."""
+    headers = _headers(splits, oriented=image_size is None)
+    channels = 1 if all(grey for _, grey in headers) else 3
     if image_size is not None:
         return image_size, image_size, channels
     sizes: dict[tuple[int, int], str] = {}
-    for (size, _), path in looks.items():
+    for (size, _), path in headers.items():
         sizes.setdefault(size, os.path.basename(path))
     (width, height), *others = sizes
     if others:
         raise InputError(
             f"The images in {root} differ in size ({sizes[width, height]} is {width}x{height}, "
-            f"{sizes[others[0]]} is {others[0][0]}x{others[0][1]}); give --image-size N to make "
+            f"{sizes[others[0]]} is {others[0][0]}x{others[0][1]}); give `image_size=N` to make "
             "them all N by N."
         )
     return height, width, channels
 
 
-def _all_looks(splits: list[_Files]) -> dict:
-    """What `_look` finds in all the files, in the order of the first file of each kind."""
+def _headers(splits: Iterable[_Files], *, oriented: bool) -> dict[Header, str]:
+    """The distinct headers of all files, each with the first file that has it."""
 
-    def look(paths):
-        found = {}
+    def read(paths: list[str]) -> dict[Header, str]:
+        found: dict[Header, str] = {}
         for path in paths:
-            found.setdefault(_look(path), path)
+            found.setdefault(read_header(path, oriented=oriented), path)
         return found
 
-    looks = {}
-    with _bombs_are_errors():
-        for found in ahead.in_order(look, _in_groups(splits)):
-            for kind, path in found.items():
-                looks.setdefault(kind, path)
-    return looks
+    headers: dict[Header, str] = {}
+    with oversized_images_are_errors():
+        for found in _in_threads(read, _groups(splits)):
+            for header, path in found.items():
+                headers.setdefault(header, path)
+    return headers
 
 
-def _in_groups(splits: list[_Files]) -> Iterator[list[str]]:
+def _groups(splits: Iterable[_Files]) -> Iterator[list[str]]:
     for files in splits:
-        for start in range(0, len(files.paths), _LOOKS):
-            stop = min(start + _LOOKS, len(files.paths))
+        for start in range(0, len(files.paths), _HEADERS_PER_TASK):
+            stop = min(start + _HEADERS_PER_TASK, len(files.paths))
             yield [files.path(index) for index in range(start, stop)]
 
 
-def _look(path: str) -> tuple[tuple[int, int], bool]:
-    """((width, height), is it grey), without decoding more than must be."""
-    return plain_header(path) or _long_look(path)
+def _in_threads(function: Callable, items: Iterable) -> Iterator:
+    """Map a function over items in threads, a few items ahead, and yield results in order.
+
+    An exception of the function is raised when its turn comes; no further items start.
+    """
+    with ThreadPoolExecutor(THREADS) as pool:
+        pending: deque[Future] = deque()
+        try:
+            for item in items:
+                pending.append(pool.submit(function, item))
+                if len(pending) > 2 * THREADS:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            for future in pending:
+                future.cancel()
 
 
-def _long_look(path: str) -> tuple[tuple[int, int], bool]:
-    with _opened(path) as image:
-        width, height = image.size
-        if image.getexif().get(_ORIENTATION, 1) >= 5:
-            width, height = height, width
-        return (width, height), image.mode in _GREY_MODES or _has_grey_palette(image)
-
-
-def _has_grey_palette(image) -> bool:
-    if image.mode != "P":
-        return False
-    colours = np.array(image.getpalette("RGB")).reshape(-1, 3)
-    return bool((colours == colours[:, :1]).all())
-
-
-def _part(files: _Files, shape, classes) -> Part:
-    numbers = {name: number for number, name in enumerate(classes or ())}
+def _part(files: _Files, shape: Callable[[], Shape], classes: Sequence[str] | None) -> Part:
+    numbers: dict[str | None, int] = {name: i for i, name in enumerate(classes or ())}
 
     def labels(indices):
         if classes is None:
@@ -231,13 +233,12 @@ def _part(files: _Files, shape, classes) -> Part:
         return np.array([numbers[files.label(index)] for index in indices], np.int64)
 
     def read(indices):
-        size = shape()
-        chunks = ahead.in_order(
-            lambda piece: (_decoded(files, piece, size), labels(piece)),
-            pieces(indices, rows_in(size)),
+        decoded = _in_threads(
+            lambda chunk: (_decoded(files, chunk, shape()), labels(chunk)),
+            chunks(indices, shape()),
         )
-        with _bombs_are_errors():
-            yield from chunks
+        with oversized_images_are_errors():
+            yield from decoded
 
     def view(indices):
         return _FolderImages(files, indices, shape()), labels(indices)
@@ -246,106 +247,35 @@ def _part(files: _Files, shape, classes) -> Part:
 
 
 class _FolderImages(LazyImages):
-    """Images of a folder, decoded each time they are asked for.
+    """Images of a folder, decoded each time they are indexed.
 
     Raises:
-        InputError: a file has been damaged, changed in size or removed; it is named.
+        InputError: a file was damaged, changed in size, or removed.
     """
 
-    def __init__(self, files: _Files, indices: np.ndarray, shape):
+    def __init__(self, files: _Files, indices: np.ndarray, shape: Shape):
         super().__init__(len(indices), shape)
         self._files = files
         self._indices = indices
-        self._pool = ThreadPoolExecutor(ahead.THREADS, thread_name_prefix="decode")
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="decode")
 
-    def _fetch(self, rows):
+    def fetch(self, rows: np.ndarray) -> np.ndarray:
         shape = self.shape[1:]
-        # At least a few images for each thread: handing over work costs time too.
-        piece = min(rows_in(shape), max(16, -(-len(rows) // ahead.THREADS)))
+        # At least a few images per task, because tasks have a cost of their own.
+        size = min(chunk_rows(shape), max(16, -(-len(rows) // THREADS)))
         images = np.empty((len(rows), *shape), np.uint8)
 
-        def decode(start):
-            wanted = self._indices[rows[start : start + piece]]
-            images[start : start + piece] = _decoded(self._files, wanted, shape)
+        def decode_from(start):
+            indices = self._indices[rows[start : start + size]]
+            images[start : start + size] = _decoded(self._files, indices, shape)
 
-        for _ in self._pool.map(decode, range(0, len(rows), piece)):
-            pass  # `map` hands on what a thread raises only when its result is taken
+        for _ in self._pool.map(decode_from, range(0, len(rows), size)):
+            pass  # raises the exception of a thread
         return images
 
 
-def _decoded(files: _Files, indices, shape) -> np.ndarray:
+def _decoded(files: _Files, indices: np.ndarray, shape: Shape) -> np.ndarray:
     images = np.empty((len(indices), *shape), np.uint8)
     for row, index in enumerate(indices):
-        images[row] = _pixels(files.path(index), shape)
+        images[row] = decode(files.path(index), shape)
     return images
-
-
-def _pixels(path: str, shape) -> np.ndarray:
-    """One image as uint8 (H, W, C), cropped and scaled if its size is another."""
-    height, width, channels = shape
-    with _opened(path) as image:
-        if image.size != (width, height):
-            # A JPEG can be decoded at a fraction of its size: much faster for photographs.
-            image.draft(None, (2 * width, 2 * height))
-        image = _flat(_upright(image), "L" if channels == 1 else "RGB")
-        if image.size != (width, height):
-            image = to_square(image, height)
-        return np.asarray(image).reshape(shape)
-
-
-def _upright(image):
-    from PIL import ImageOps
-
-    image.load()  # some formats know all about themselves only then
-    if image.getexif().get(_ORIENTATION, 1) == 1:
-        return image  # not the copy that exif_transpose would make
-    return ImageOps.exif_transpose(image)
-
-
-def _flat(image, mode: str):
-    """Any mode to "L" or "RGB"."""
-    from PIL import Image
-
-    if image.mode.startswith("I"):
-        # Pillow would clip 16 bits at 255 rather than scale them.
-        image = Image.fromarray(np.clip(np.asarray(image) // 256, 0, 255).astype(np.uint8))
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return image if image.mode == mode else image.convert(mode)
-
-
-@contextlib.contextmanager
-def _bombs_are_errors():
-    """Pillow only warns of an image that is too large, up to twice the size it refuses.
-
-    Around whole passes rather than each file: Python's list of warning filters is shared
-    by all threads.
-    """
-    from PIL import Image
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        yield
-
-
-@contextlib.contextmanager
-def _opened(path: str):
-    """The image, open; whatever goes wrong with it becomes an error that names the file."""
-    from PIL import Image
-
-    try:
-        with Image.open(path, formats=_FORMATS) as image:
-            yield image
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise InputError(
-            f"The image {path} is too large to be opened safely; scale it down or remove it."
-        ) from error
-    except (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error) as error:
-        raise _unreadable(path) from error
-
-
-def _unreadable(path: str) -> InputError:
-    return InputError(
-        f"The image {path} cannot be read; it is damaged or not an image: replace or remove it."
-    )

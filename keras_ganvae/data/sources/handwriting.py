@@ -1,25 +1,28 @@
-"""How the digits 0 to 9 are written: the pen strokes behind the synthetic data set.
+"""Glyphs of the digits 0 to 9, as pen strokes, for the synthetic data set.
 
-A template (an allograph: one way of writing a digit) is a tuple of strokes, and a stroke
-is a tuple of points (x, y), y downwards, in a box of about 1 by 1. The pen runs smoothly
-through a stroke's points (a Catmull-Rom spline). A corner is two strokes that share a
-point; points with equal coordinates move together when a template is varied, so what is
-joined stays joined.
+A glyph, one way of writing a digit, is a tuple of strokes; a stroke is a tuple of points
+(x, y) in a box of about 1 by 1, y downwards. A Catmull-Rom spline runs through the points of
+a stroke. A corner is where two strokes share a point: equal points move together when a
+glyph is varied.
 """
 
-TEMPLATES = {
+Point = tuple[float, float]
+Stroke = tuple[Point, ...]
+Glyph = tuple[Stroke, ...]
+
+GLYPHS: dict[int, tuple[Glyph, ...]] = {
     0: (
-        # A round one, closed with a small overlap.
+        # Round, closed with a small overlap.
         (
             ((0.54, 0.01), (0.24, 0.13), (0.10, 0.49), (0.22, 0.86), (0.51, 1.00))
             + ((0.79, 0.86), (0.90, 0.50), (0.78, 0.14), (0.52, 0.01), (0.36, 0.06)),
         ),
-        # A narrow one.
+        # Narrow.
         (
             ((0.52, 0.00), (0.31, 0.15), (0.23, 0.50), (0.30, 0.84), (0.50, 1.00))
             + ((0.70, 0.84), (0.78, 0.50), (0.71, 0.15), (0.52, 0.00)),
         ),
-        # Begun at the top right; the end crosses the beginning.
+        # Starts at the top right; the end crosses the start.
         (
             ((0.72, 0.08), (0.46, 0.02), (0.20, 0.20), (0.08, 0.55), (0.20, 0.88))
             + ((0.48, 1.00), (0.76, 0.84), (0.90, 0.48), (0.80, 0.15), (0.58, 0.00))

@@ -1,17 +1,18 @@
-"""`npz:FILE`: arrays that NumPy saved.
+"""`npz:FILE`: arrays saved with `numpy.savez`.
 
-Images are under `x_train` or `images`, and may be under `x_test` and `x_validation` (or
-`x_val`); class numbers under `y_train` or `labels`, `y_test`, `y_validation` (or `y_val`).
+Training images have the key `x_train` or `images`; the others, if present, `x_test` and
+`x_validation` (or `x_val`). Class numbers have the keys `y_train` or `labels`, `y_test`, and
+`y_validation` (or `y_val`).
 """
 
 import zipfile
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from keras_ganvae.data.names import file_name
-from keras_ganvae.data.sources.source import Part, Source, pieces, rows_in
+from keras_ganvae.data.sources.base import Part, Source, chunks, file_name
 from keras_ganvae.errors import InputError
 
 _IMAGE_KEYS = {
@@ -24,30 +25,33 @@ _LABEL_KEYS = {
     "validation": ("y_validation", "y_val"),
     "test": ("y_test",),
 }
-_MOST_CLASSES = 100_000  # class numbers beyond this are surely not class numbers
+_MAX_CLASSES = 100_000  # larger labels are surely not class numbers
+
+# Images (N, H, W, C) and labels (N,) or None.
+_Arrays = tuple[np.ndarray, np.ndarray | None]
 
 
 def open_source(file: str) -> Source:
-    """Reads `file`.
+    """Read a file.
 
-    Images are uint8, or floats in [0, 1]; (N, H, W), (N, H, W, 1) or (N, H, W, 3), of one
-    shape in all splits. Labels are whole numbers from 0, (N,) or (N, 1).
+    Images are uint8, or floats in [0, 1], of shape (N, H, W), (N, H, W, 1) or (N, H, W, 3),
+    with the same (H, W, C) in all splits. Labels are integers from 0, (N,) or (N, 1).
 
     Raises:
-        InputError: the file is missing or damaged, or an array is not as above.
+        InputError: the file is missing or damaged, or an array has another type or shape.
     """
     path = Path(file).expanduser().resolve()
-    arrays = _arrays(path)
-    found = {}
+    arrays = _load(path)
+    found: dict[str, _Arrays] = {}
     for split in _IMAGE_KEYS:
         key, label_key = (_key(path, arrays, keys[split]) for keys in (_IMAGE_KEYS, _LABEL_KEYS))
         if key is None:
-            _refuse_lack(path, arrays, split, label_key)
+            _check_absence(path, arrays, split, label_key)
             continue
         images, labels = _images(arrays[key], f"{path}: {key!r}"), None
         if label_key is not None:
             labels = _labels(arrays[label_key], f"{path}: {label_key!r}", key, len(images))
-        _refuse_other_shape(path, key, images, found)
+        _check_shape(path, key, images, found)
         found[split] = images, labels
     classes = 1 + max(
         (int(labels.max()) for _, labels in found.values() if labels is not None), default=-1
@@ -62,11 +66,11 @@ def open_source(file: str) -> Source:
     )
 
 
-def _arrays(path: Path) -> dict[str, np.ndarray]:
+def _load(path: Path) -> dict[str, np.ndarray]:
     if not path.is_file():
-        raise InputError(f"There is no file {path}; npz: wants a file written by numpy.savez.")
+        raise InputError(f"There is no file {path}; npz: needs a file written by numpy.savez.")
     try:
-        # Opened here, because NumPy leaves the file open when the archive is damaged.
+        # Opened here, because NumPy does not close a damaged archive.
         with path.open("rb") as file:
             archive = np.load(file, allow_pickle=False)
             if isinstance(archive, np.lib.npyio.NpzFile):
@@ -79,24 +83,26 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
     raise InputError(f"{path} is a single array, not .npz; write it with numpy.savez.")
 
 
-def _key(path: Path, arrays, keys) -> str | None:
+def _key(path: Path, arrays: dict[str, np.ndarray], keys: Sequence[str]) -> str | None:
     present = [key for key in keys if key in arrays]
     if len(present) > 1:
         raise InputError(f"{path} has both {present[0]!r} and {present[1]!r}; keep one of them.")
     return present[0] if present else None
 
 
-def _refuse_lack(path: Path, arrays, split: str, label_key):
-    """A split without images is an error if the split must be there or has labels."""
-    wanted = " or ".join(_IMAGE_KEYS[split])
+def _check_absence(
+    path: Path, arrays: dict[str, np.ndarray], split: str, label_key: str | None
+) -> None:
+    """Refuse a split without images if it is the training split or has labels."""
+    keys = " or ".join(_IMAGE_KEYS[split])
     if split == "train":
         found = ", ".join(sorted(arrays)) or "nothing"
-        raise InputError(f"{path} has no images under {wanted}; it has {found}.")
+        raise InputError(f"{path} has no images under {keys}; it has {found}.")
     if label_key is not None:
-        raise InputError(f"{path} has labels under {label_key!r} but no images under {wanted}.")
+        raise InputError(f"{path} has labels under {label_key!r} but no images under {keys}.")
 
 
-def _refuse_other_shape(path: Path, key: str, images, found):
+def _check_shape(path: Path, key: str, images: np.ndarray, found: dict[str, _Arrays]) -> None:
     for other, _ in found.values():
         if images.shape[1:] != other.shape[1:]:
             raise InputError(
@@ -105,7 +111,7 @@ def _refuse_other_shape(path: Path, key: str, images, found):
             )
 
 
-def _images(array, where: str):
+def _images(array: np.ndarray, where: str) -> np.ndarray:
     if array.ndim == 3:
         array = array[..., None]
     if array.ndim != 4 or array.shape[-1] not in (1, 3):
@@ -128,7 +134,7 @@ def _images(array, where: str):
     return np.round(array.astype(np.float32, copy=False) * np.float32(255)).astype(np.uint8)
 
 
-def _labels(array, where: str, image_key: str, images: int):
+def _labels(array: np.ndarray, where: str, image_key: str, images: int) -> np.ndarray:
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim != 1 or len(array) != images:
@@ -137,22 +143,22 @@ def _labels(array, where: str, image_key: str, images: int):
             f"{images} images under {image_key!r}."
         )
     if array.dtype.kind not in "iu":
-        raise InputError(f"{where} is {array.dtype}; labels must be whole numbers from 0.")
-    if array.min() < 0 or array.max() >= _MOST_CLASSES:
+        raise InputError(f"{where} is {array.dtype}; labels must be integers from 0.")
+    if array.min() < 0 or array.max() >= _MAX_CLASSES:
         raise InputError(
             f"{where} has values from {array.min()} to {array.max()}; labels must be class "
-            f"numbers from 0, below {_MOST_CLASSES}."
+            f"numbers from 0 to {_MAX_CLASSES - 1}."
         )
     return array.astype(np.int64)
 
 
-def _shape(shape) -> str:
+def _shape(shape: tuple[int, ...]) -> str:
     return "x".join(map(str, shape)) or "()"
 
 
-def _part(images, labels) -> Part:
+def _part(images: np.ndarray, labels: np.ndarray | None) -> Part:
     def read(indices):
-        for piece in pieces(indices, rows_in(images.shape[1:])):
-            yield images[piece], None if labels is None else labels[piece]
+        for rows in chunks(indices, images.shape[1:]):
+            yield images[rows], None if labels is None else labels[rows]
 
     return Part(len(images), read)

@@ -1,8 +1,7 @@
-"""TensorFlow Datasets: `mnist`, or any other image data set that it knows.
+"""TensorFlow Datasets (TFDS): `mnist`, or any other image data set that it has.
 
-What lies on disk is read without a look at the network. What does not is downloaded by
-TFDS, but only after the host that it comes from has answered: TFDS on its own retries for
-minutes before it admits that there is no network.
+Data sets on disk are read without any network access. TFDS downloads the others, but only
+after their host has answered: without a network, TFDS retries for minutes.
 """
 
 import contextlib
@@ -13,31 +12,32 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from keras_ganvae.data import network
-from keras_ganvae.data.names import file_name
+from keras_ganvae.data.lazy_images import Shape
 from keras_ganvae.data.resize import array_to_square
-from keras_ganvae.data.sources.source import Part, Source
+from keras_ganvae.data.sources.base import Chunk, Part, Source, file_name
 from keras_ganvae.errors import InputError
 
 _BATCH = 1024  # images decoded at a time
-_BUCKET = "https://storage.googleapis.com"  # asked when a data set names no address
+_BUCKET = "https://storage.googleapis.com"  # the host of data sets that declare no URL
 _NAME = re.compile(r"(?P<name>\w+)(/(?P<config>[^:/]+))?(:(?P<version>[\d.*]+))?")
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
 
 
 class Unavailable(InputError):
-    """The data set exists, but it is neither on disk nor can it be downloaded now."""
+    """The data set exists, but is not on disk and cannot be downloaded now."""
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A data set that TFDS has written to disk, in `folder`."""
+    """A data set that TFDS has prepared in `folder`."""
 
     name: str
     config: str | None
@@ -49,22 +49,24 @@ class Prepared:
         return f"{self.name}/{self.config}" if self.config else self.name
 
 
-def data_folder(data_dir=None) -> Path:
-    """Where TFDS keeps data: the argument, else TFDS_DATA_DIR, else TFDS's own default."""
+def data_folder(data_dir: str | Path | None = None) -> Path:
+    """Where TFDS keeps data sets: the argument, else TFDS_DATA_DIR, else TFDS's default."""
     chosen = data_dir or os.environ.get("TFDS_DATA_DIR") or Path("~", "tensorflow_datasets")
     return Path(chosen).expanduser().resolve()
 
 
-def prepared(data_dir=None, name: str = "*") -> list[Prepared]:
-    """What lies in the data folder under `name`, sorted, the newest version last."""
+def prepared(data_dir: str | Path | None = None, name: str = "*") -> list[Prepared]:
+    """The data sets on disk, or those called `name`, sorted, the newest version last."""
     root = data_folder(data_dir)
     found = []
     for levels in (f"{name}/*", f"{name}/*/*"):
         for info in root.glob(f"{levels}/dataset_info.json"):
-            name_here, *config, version = info.parent.relative_to(root).parts
-            # Folders of a download that was interrupted have other names.
+            found_name, *config, version = info.parent.relative_to(root).parts
+            # Folders of interrupted downloads have other names.
             if _VERSION.fullmatch(version):
-                found.append(Prepared(name_here, *config or [None], version, info.parent))
+                found.append(
+                    Prepared(found_name, config[0] if config else None, version, info.parent)
+                )
     return sorted(found, key=lambda it: (it.name, it.config or "", _numbers(it.version)))
 
 
@@ -73,55 +75,57 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 
 def known_names() -> list[str]:
-    """The data sets that TFDS can make, images or not."""
+    """The names of all data sets of TFDS, of images or not."""
     import tensorflow_datasets as tfds
 
     return tfds.list_builders(with_community_datasets=False)
 
 
-def check_name(full_name: str, data_dir, otherwise: Callable[[], Exception]):
-    """Raises what `otherwise` returns if `full_name` is neither on disk nor known to TFDS."""
+def exists(full_name: str, data_dir: str | Path | None) -> bool:
+    """Whether `NAME[/CONFIG][:VERSION]` names a data set on disk or one of TFDS.
+
+    The configuration and the version need not exist.
+    """
     match = _NAME.fullmatch(full_name)
-    if match and (prepared(data_dir, match["name"]) or match["name"] in known_names()):
-        return
-    raise otherwise()
+    if not match:
+        return False
+    return bool(prepared(data_dir, match["name"])) or match["name"] in known_names()
 
 
-def open_source(full_name: str, data_dir=None, image_size: int | None = None) -> Source:
-    """Opens `full_name`, `NAME[/CONFIG][:VERSION]`; downloads it if it is not on disk.
+def open_source(
+    full_name: str, data_dir: str | Path | None = None, image_size: int | None = None
+) -> Source:
+    """Open a data set, after downloading it if it is not on disk.
 
     Args:
-        full_name: a name that `check_name` lets pass.
+        full_name: `NAME[/CONFIG][:VERSION]`, of a data set that `exists`.
         data_dir: see `data_folder`.
-        image_size: N, for data sets whose images differ in size.
+        image_size: N scales images that differ in size to N by N.
 
     Raises:
         Unavailable: it is not on disk and cannot be downloaded.
-        InputError: no such configuration or version, damaged files, or no images in it.
+        InputError: there is no such configuration or version, files are damaged, or the
+            data set has no images.
     """
-    name, config, version = _NAME.fullmatch(full_name).group("name", "config", "version")
-    config = config or _default_config(name)
+    match = _NAME.fullmatch(full_name)
+    assert match, full_name
+    name, config, version = match.group("name", "config", "version")
+    config = config or next(iter(_configs(name)), None)
     on_disk = [
         it
         for it in prepared(data_dir, name)
         if it.config == config and fnmatch.fnmatch(it.version, version or "*")
     ]
-    folder = on_disk[-1].folder if on_disk else _fetch(name, config, version, data_dir)
-    builder = _builder(folder)
-    return _source(builder, _full_name(name, config, version), image_size)
+    folder = on_disk[-1].folder if on_disk else _download(name, config, version, data_dir)
+    return _source(_builder(folder), _full_name(name, config, version), image_size)
 
 
-def _full_name(name: str, config, version) -> str:
+def _full_name(name: str, config: str | None, version: str | None) -> str:
     return name + (f"/{config}" if config else "") + (f":{version}" if version else "")
 
 
-def _default_config(name: str) -> str | None:
-    configs = _configs(name)
-    return configs[0] if configs else None
-
-
 def _configs(name: str) -> list[str]:
-    """The configurations of a data set that TFDS knows; none for one that merely is on disk."""
+    """The configurations of a data set of TFDS, the default first; none for others."""
     import tensorflow_datasets as tfds
 
     if name not in known_names():
@@ -129,27 +133,30 @@ def _configs(name: str) -> list[str]:
     return [config.name for config in tfds.builder_cls(name).BUILDER_CONFIGS]
 
 
-def _fetch(name: str, config, version, data_dir) -> Path:
-    """Downloads and prepares a data set; returns its folder."""
+def _download(
+    name: str, config: str | None, version: str | None, data_dir: str | Path | None
+) -> Path:
+    """Download and prepare a data set; return its folder."""
     import tensorflow_datasets as tfds
 
     wanted, root = _full_name(name, config, version), data_folder(data_dir)
     if name not in known_names():
-        there = ", ".join(f"{it.spec}:{it.version}" for it in prepared(data_dir, name))
-        raise InputError(f"{wanted} is not in {root}, which has {there}; give one of these.")
+        found = ", ".join(f"{it.spec}:{it.version}" for it in prepared(data_dir, name))
+        raise InputError(f"{wanted} is not in {root}, which has {found}; give one of these.")
     builder = _new_builder(name, config, version, root)
     _image_feature(builder, wanted)
-    address = next(iter(tfds.builder_cls(name).url_infos), _BUCKET)
-    if not network.reachable(address):
+    url = next(iter(tfds.builder_cls(name).url_infos), _BUCKET)
+    if not network.reachable(url):
         raise Unavailable(
-            f"{wanted} is not in {root}, and {address.split('/')[2]}, where it comes from, cannot "
-            "be reached; connect to the network, or set --data-dir or TFDS_DATA_DIR to a folder "
-            "in which TFDS has prepared it."
+            f"{wanted} is not in {root}, and its host {url.split('/')[2]} cannot be reached; "
+            "connect to the network, or set `data_dir` or TFDS_DATA_DIR to a folder in which TFDS "
+            "has prepared it."
         )
-    return _download(builder, wanted)
+    _prepare(builder, wanted)
+    return Path(builder.data_dir)
 
 
-def _new_builder(name: str, config, version, root: Path):
+def _new_builder(name: str, config: str | None, version: str | None, root: Path) -> Any:
     import tensorflow_datasets as tfds
 
     configs = _configs(name)
@@ -166,30 +173,29 @@ def _new_builder(name: str, config, version, root: Path):
         ) from error
 
 
-def _download(builder, wanted: str) -> Path:
+def _prepare(builder: Any, wanted: str) -> None:
     import tensorflow_datasets as tfds
 
     settings = tfds.download.DownloadConfig(try_download_gcs=False)
     try:
-        # TFDS announces itself on stdout, which belongs to results.
+        # TFDS prints to stdout, which is for results.
         with _quiet(), contextlib.redirect_stdout(sys.stderr):
             builder.download_and_prepare(download_config=settings)
-    except Exception as error:  # each data set's own code and several HTTP layers
+    except Exception as error:  # of each data set's own code, and of several HTTP layers
         raise Unavailable(f"{wanted} could not be downloaded: {_line(error)}") from error
-    return Path(builder.data_dir)
 
 
-def _builder(folder: Path):
+def _builder(folder: Path) -> Any:
     import tensorflow_datasets as tfds
 
     try:
         with _quiet():
             return tfds.builder_from_directory(folder)
-    except Exception as error:  # JSON, protobuf and TFDS each have errors of their own
+    except Exception as error:  # of JSON, protobuf, and TFDS
         raise _damaged(folder, error) from error
 
 
-def _damaged(folder, error) -> InputError:
+def _damaged(folder: str | Path, error: Exception) -> InputError:
     return InputError(
         f"The data set in {folder} is damaged ({_line(error)}); delete that folder and prepare "
         "it again."
@@ -197,31 +203,31 @@ def _damaged(folder, error) -> InputError:
 
 
 def _line(error: Exception) -> str:
-    """The beginning of an error's message on one line: TFDS's and TensorFlow's run to pages."""
+    """An exception's message on one line, shortened: TensorFlow's may fill pages."""
     text = " ".join(str(error).split()) or type(error).__name__
     text = re.sub(r"^(\{\{[^}]*\}\} ?)+|^Failed to construct dataset .*?\}\": ", "", text)
     return text if len(text) <= 200 else text[:200] + "..."
 
 
 @contextlib.contextmanager
-def _quiet():
-    """Without the remarks that TFDS logs about every step; errors still show."""
-    chatter = logging.getLogger("absl")
-    level = chatter.level
-    chatter.setLevel(logging.ERROR)
+def _quiet() -> Iterator[None]:
+    """Silence the messages that TFDS logs about every step, except errors."""
+    logger = logging.getLogger("absl")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
     try:
         yield
     finally:
-        chatter.setLevel(level)
+        logger.setLevel(level)
 
 
-def _image_feature(builder, wanted: str):
-    """The feature "image", or an `InputError` that says why the data set will not do."""
+def _image_feature(builder: Any, wanted: str) -> Any:
+    """The feature "image", or an `InputError` if these models can't use it."""
     import tensorflow_datasets as tfds
 
     try:
         features = builder.info.features
-    except Exception as error:  # a data set's own code; some describe themselves by download
+    except Exception as error:  # of the data set's own code, which may download
         raise InputError(f"TFDS cannot describe {wanted}: {_line(error)}") from error
     feature = _feature(features, "image")
     if not isinstance(feature, tfds.features.Image):
@@ -229,23 +235,23 @@ def _image_feature(builder, wanted: str):
     if feature.np_dtype != np.uint8 or feature.shape[-1] not in (1, 3):
         raise InputError(
             f"The images of {wanted} are {np.dtype(feature.np_dtype)} with {feature.shape[-1]} "
-            "channels; this program wants uint8 with 1 or 3."
+            "channels; they must be uint8 with 1 or 3."
         )
     return feature
 
 
-def _feature(features, name: str):
-    """A feature by name, or None; `FeaturesDict` is not a dict and has no `get`."""
+def _feature(features: Any, name: str) -> Any:
+    """A feature by name, or None; `FeaturesDict` has no `get`."""
     return features[name] if name in (features or ()) else None
 
 
-def _source(builder, wanted: str, image_size) -> Source:
+def _source(builder: Any, wanted: str, image_size: int | None) -> Source:
     import tensorflow_datasets as tfds
 
     feature = _image_feature(builder, wanted)
     if None in feature.shape and image_size is None:
         raise InputError(
-            f"The images of {wanted} differ in size; give --image-size N to make them all N by N."
+            f"The images of {wanted} differ in size; give `image_size=N` to make them all N by N."
         )
     label = _feature(builder.info.features, "label")
     labelled = isinstance(label, tfds.features.ClassLabel)
@@ -264,14 +270,14 @@ def _source(builder, wanted: str, image_size) -> Source:
     )
 
 
-def _shape(feature, image_size) -> tuple[int, int, int]:
+def _shape(feature: Any, image_size: int | None) -> Shape:
     """(H, W, C) of the images that the parts yield."""
     side = (image_size, image_size) if None in feature.shape else feature.shape[:2]
     return (*side, feature.shape[-1])
 
 
 def _state(folder: Path) -> str:
-    """A digest of the names, sizes and times of the files that TFDS prepared."""
+    """A checksum of the names, sizes and times of the files that TFDS prepared."""
     digest = hashlib.sha256(f"{folder}\n".encode())
     for path in sorted(folder.iterdir()):
         info = path.stat()
@@ -279,8 +285,8 @@ def _state(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def _split_names(builder, wanted: str) -> dict[str, str]:
-    """Our names of the splits to TFDS's. A lone split, whatever its name, is for training."""
+def _split_names(builder: Any, wanted: str) -> dict[str, str]:
+    """TFDS's names of our splits. A single split is for training, whatever its name."""
     names = list(builder.info.splits)
     if len(names) == 1:
         return {"train": names[0]}
@@ -291,7 +297,7 @@ def _split_names(builder, wanted: str) -> dict[str, str]:
     return {name: name for name in ("train", "validation", "test") if name in names}
 
 
-def _part(builder, split: str, labelled: bool, image_size) -> Part:
+def _part(builder: Any, split: str, labelled: bool, image_size: int | None) -> Part:
     def read(indices):
         import tensorflow as tf
 
@@ -304,18 +310,22 @@ def _part(builder, split: str, labelled: bool, image_size) -> Part:
     return Part(builder.info.splits[split].num_examples, read)
 
 
-def _read(builder, split: str, indices, labelled: bool, image_size):
-    """The images at the sorted `indices`, in TFDS's order, and their labels or None, in chunks."""
-    varied = None in builder.info.features["image"].shape
+def _read(
+    builder: Any, split: str, indices: np.ndarray, labelled: bool, image_size: int | None
+) -> Iterator[Chunk]:
+    """Yield the images at the sorted `indices`, in TFDS's order, and their labels or None."""
+    differ_in_size = None in builder.info.features["image"].shape
     first = done = 0
-    for batch in _batches(builder, split, labelled, 1 if varied else _BATCH, int(indices[-1]) + 1):
+    for batch in _batches(
+        builder, split, labelled, 1 if differ_in_size else _BATCH, int(indices[-1]) + 1
+    ):
         pixels = batch["image"]
-        until = np.searchsorted(indices, first + len(pixels))
-        chosen = indices[done:until] - first
-        first, done = first + len(pixels), until
+        end = int(np.searchsorted(indices, first + len(pixels)))
+        chosen = indices[done:end] - first
+        first, done = first + len(pixels), end
         if not len(chosen):
             continue
-        if varied:
+        if differ_in_size and image_size:  # `_source` requires it then
             images = np.stack([array_to_square(pixels[i], image_size) for i in chosen])
         else:
             images = pixels[chosen]
@@ -324,8 +334,10 @@ def _read(builder, split: str, indices, labelled: bool, image_size):
         raise ValueError(f"{split} ends after {first} images")
 
 
-def _batches(builder, split: str, labelled: bool, batch_size: int, count: int):
-    """The first `count` examples of a split in their order on disk, batched, as arrays."""
+def _batches(
+    builder: Any, split: str, labelled: bool, batch_size: int, count: int
+) -> Iterator[dict[str, np.ndarray]]:
+    """The first `count` examples of a split, in their order on disk, as batches of arrays."""
     import tensorflow_datasets as tfds
 
     features = {"image": True, "label": True} if labelled else {"image": True}
@@ -333,7 +345,7 @@ def _batches(builder, split: str, labelled: bool, batch_size: int, count: int):
         split=split,
         shuffle_files=False,
         decoders=tfds.decode.PartialDecoding(features),
-        # One file after the other: the order of the files' contents, whatever their number.
+        # One file after the other: the order must not depend on the number of files.
         read_config=tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False),
     )
     return examples.take(count).batch(batch_size).as_numpy_iterator()

@@ -1,24 +1,25 @@
-import errno
 import logging
 import os
 import re
 import time
+from types import SimpleNamespace
 
 import numpy as np
+import psutil
 import pytest
 from PIL import Image
 
-from keras_ganvae.data import caching, load, pipeline, room, stored
-from keras_ganvae.data.caching import Room
-from keras_ganvae.data.lazy import LazyImages, first
+from keras_ganvae.data import load
+from keras_ganvae.data.cache import MAX_IN_MEMORY, Space, fitting_cache
+from keras_ganvae.data.lazy_images import LazyImages, first
 from keras_ganvae.data.pipeline import (
+    MAX_CONSTANT,
     Position,
     Replicas,
-    bad_images_told,
     batches,
+    input_errors_of_pipeline,
     training_batches,
 )
-from keras_ganvae.data.sources import folder
 from keras_ganvae.errors import InputError
 from keras_ganvae.files import UNFINISHED
 
@@ -29,7 +30,7 @@ MB = 1 << 20
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
-    """Where cache files go."""
+    """The folder of the cache files."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return tmp_path / "cache" / "keras-ganvae" / "images"
 
@@ -53,10 +54,22 @@ def _assert_equal(one, other):
         other.summary(),
     )
     for name in SPLITS:
-        mine, its = getattr(one, name), getattr(other, name)
-        np.testing.assert_array_equal(mine.images[:], its.images[:])
-        np.testing.assert_array_equal(mine.labels, its.labels)
-        assert mine.labels is None or mine.labels.dtype == its.labels.dtype
+        left, right = getattr(one, name), getattr(other, name)
+        np.testing.assert_array_equal(left.images[:], right.images[:])
+        np.testing.assert_array_equal(left.labels, right.labels)
+        assert left.labels is None or left.labels.dtype == right.labels.dtype
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    """`machine(memory, disk)` sets the bytes that are available."""
+
+    def machine(memory=10**9, disk=10**9):
+        system = psutil.virtual_memory()._replace(available=memory)
+        monkeypatch.setattr(psutil, "virtual_memory", lambda: system)
+        monkeypatch.setattr(psutil, "disk_usage", lambda path: SimpleNamespace(free=disk))
+
+    return machine
 
 
 ARGUMENTS = [{}, {"limit": 3}, {"image_size": 4}, {"validation_size": 7}]
@@ -89,22 +102,25 @@ def test_split_folders_and_no_labels(tmp_path, pixels):
         _assert_equal(load(f"folder:{tmp_path / 'pictures'}", cache=cache), expected)
 
 
-def test_many_chunks(root, monkeypatch):
-    """As a large folder is read: files, threads and pieces of several chunks."""
-    expected = load(f"folder:{root}")
-    monkeypatch.setattr("keras_ganvae.data.sources.source.CHUNK", 3 * 6 * 5 * 3)
-    monkeypatch.setattr(folder, "_LOOKS", 4)
-    for cache in ("memory", "disk", "none"):
-        _assert_equal(load(f"folder:{root}", cache=cache), expected)
+def test_large_images_are_read_in_many_chunks(tmp_path):
+    for number in range(8):
+        Image.new("RGB", (1200, 1000), (number, 2, 3)).save(tmp_path / f"{number:02}.png")
+    expected = load(f"folder:{tmp_path}")
+    values = [split.images[:, 9, 9, 0] for split in (expected.train, expected.test)]
+    assert [len(np.unique(each)) for each in values] == [6, 1]
+    for cache in ("disk", "none"):
+        _assert_equal(load(f"folder:{tmp_path}", cache=cache), expected)
 
 
-def test_batches_of_large_arrays_are_not_copied(pixels, monkeypatch):
-    images = pixels(23, 4, 4, 3)
-    expected = [batch.numpy().tobytes() for batch in batches(images, 5)]
-    monkeypatch.setattr(pipeline, "MOST_COPIED", 1000)
-    assert [batch.numpy().tobytes() for batch in batches(images, 5)] == expected
-    monkeypatch.setattr("tensorflow.constant", None)
-    assert len(batches(images, 5)) == 5
+def test_large_arrays_are_not_copied():
+    """A change of the array shows in batches that were defined before."""
+    count = MAX_CONSTANT // 2**20 + 1
+    images = np.zeros((count, 1024, 1024, 1), np.uint8)
+    made = batches(images, 5)
+    images[:] = np.arange(count, dtype=np.uint8)[:, None, None, None]
+    assert len(made) == count // 5
+    found = np.concatenate([batch.numpy()[:, 0, 0, 0] for batch in made])
+    np.testing.assert_array_equal(found, images[:, 0, 0, 0].astype(np.float32) / 255)
 
 
 @pytest.mark.parametrize("cache", ["memory", "disk", "none"])
@@ -115,19 +131,19 @@ def test_batches_are_the_same_bytes_whatever_the_cache(root, cache):
         return [*endless.take(12), *batches(dataset.validation.images, 2)]
 
     expected = taken(load(f"folder:{root}"))
-    for mine, its in zip(taken(load(f"folder:{root}", cache=cache)), expected, strict=True):
-        assert mine.dtype == its.dtype and mine.numpy().tobytes() == its.numpy().tobytes()
+    for one, other in zip(taken(load(f"folder:{root}", cache=cache)), expected, strict=True):
+        assert one.dtype == other.dtype and one.numpy().tobytes() == other.numpy().tobytes()
 
 
 @pytest.mark.parametrize("cache", ["disk", "none"])
-def test_the_shares_of_replicas_are_the_same_whatever_the_cache(root, cache):
+def test_replica_batches_are_the_same_whatever_the_cache(root, cache):
     def taken(dataset):
         images, some = dataset.train.images, Replicas(total=3, first=1, local=2)
         made = training_batches(images, 8, seed=5, start=Position(), replicas=some).take(20)
-        return [(int(size), len(share), share.numpy().tobytes()) for share, size in made]
+        return [(int(size), len(images), images.numpy().tobytes()) for images, size in made]
 
     expected = taken(load(f"folder:{root}"))
-    assert (1, 0, b"") in expected, "33 images are four batches and one image"
+    assert (1, 0, b"") in expected, "33 images make four batches and one image"
     assert taken(load(f"folder:{root}", cache=cache)) == expected
 
 
@@ -135,7 +151,7 @@ def test_batches_in_order_from_slow_readers():
     """The first batch is the slowest to fetch, and still the first."""
 
     class Slow(LazyImages):
-        def _fetch(self, rows):
+        def fetch(self, rows):
             time.sleep(0.2 if 0 in rows else 0)
             return np.broadcast_to(rows.astype(np.uint8)[:, None, None, None], (len(rows), 1, 1, 1))
 
@@ -187,39 +203,45 @@ def test_as_an_array(root):
 
 
 @pytest.mark.parametrize("cache", ["memory", "disk", "none"])
-def test_the_first_without_fetching_them(root, monkeypatch, cache):
+def test_the_first_images(root, cache):
     expected = load(f"folder:{root}").train.images
     images = load(f"folder:{root}", cache=cache).train.images
-    decoded = _decoding_counted(monkeypatch)
     some = first(images, 9)
-    assert some.shape == (9, 6, 5, 3) and not decoded
+    assert some.shape == (9, 6, 5, 3)
     np.testing.assert_array_equal(some[7:], expected[7:9])
     assert len(first(images, 100)) == 33
 
 
-def _decoding_counted(monkeypatch):
-    decoded = []
-    pixels = folder._pixels
+def test_the_first_images_are_not_fetched_before_they_are_indexed():
+    fetched = []
 
-    def counted(path, shape):
-        decoded.append(path)
-        return pixels(path, shape)
+    class Recorded(LazyImages):
+        def fetch(self, rows):
+            fetched.extend(rows)
+            return np.zeros((len(rows), *self.shape[1:]), np.uint8)
 
-    monkeypatch.setattr(folder, "_pixels", counted)
-    return decoded
+    some = first(Recorded(50, (2, 2, 1)), 9)
+    assert len(some) == 9 and not fetched
+    some[7:]
+    assert fetched == [7, 8]
+
+
+def _erase(root):
+    """Overwrite the images, but keep what tells whether a file has changed: size and time."""
+    for path in root.rglob("*.png"):
+        info = path.stat()
+        path.write_bytes(bytes(info.st_size))
+        os.utime(path, ns=(info.st_atime_ns, info.st_mtime_ns))
 
 
 @pytest.mark.parametrize("cache", ["disk", "auto"])
-def test_a_second_load_reads_the_file_of_the_first(root, monkeypatch, cache):
-    decoded = _decoding_counted(monkeypatch)
-    first = load(f"folder:{root}", cache="disk")
-    assert len(decoded) == COUNT, "each file is decoded once"
-    second = load(f"folder:{root}", cache=cache)
-    assert len(decoded) == COUNT
-    _assert_equal(first, second)
+def test_a_second_load_reads_no_image(root, cache):
+    expected = load(f"folder:{root}", cache="disk")
+    _erase(root)
+    _assert_equal(load(f"folder:{root}", cache=cache), expected)
 
 
-def test_other_settings_have_a_file_of_their_own(root, cache):
+def test_other_settings_have_another_file(root, cache):
     for arguments in ARGUMENTS:
         load(f"folder:{root}", cache="disk", **arguments)
     assert len(list(cache.iterdir())) == len(ARGUMENTS)
@@ -245,14 +267,15 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
-def test_a_changed_folder_is_read_again(root, cache, monkeypatch, change):
-    load(f"folder:{root}", cache="disk")
+def test_a_changed_folder_is_read_again(root, cache, change):
+    first = load(f"folder:{root}", cache="disk")  # its file stays open: no inode is reused
+    (old,) = (path.stat().st_ino for path in cache.iterdir())
     change(root)
-    decoded = _decoding_counted(monkeypatch)
     found = load(f"folder:{root}", cache="disk")
-    assert len(decoded) == len(list(root.rglob("*.png")))
     _assert_equal(found, load(f"folder:{root}"))
-    assert len(list(cache.iterdir())) == 1, "the file is replaced"
+    (new,) = (path.stat().st_ino for path in cache.iterdir())
+    assert new != old, "the file is replaced"
+    assert len(first.train.images[:]) == 33
 
 
 def _flip(path, place):
@@ -281,15 +304,15 @@ def test_a_damaged_file_is_not_used(root, cache, caplog, damage):
     expected = load(f"folder:{root}")
     load(f"folder:{root}", cache="disk")
     (file,) = cache.iterdir()
-    whole = file.read_bytes()
+    valid = file.read_bytes()
     damage(file)
-    assert file.read_bytes() != whole
+    assert file.read_bytes() != valid
     _assert_equal(load(f"folder:{root}", cache="disk"), expected)
     assert f"{file} is damaged and not used" in caplog.text
-    assert file.read_bytes() == whole
+    assert file.read_bytes() == valid
 
 
-def test_a_file_that_is_replaced_stays_readable_for_who_reads_it(root):
+def test_a_replaced_file_stays_readable_while_it_is_open(root):
     expected = load(f"folder:{root}")
     first = load(f"folder:{root}", cache="disk")
     _repaint(root)
@@ -297,32 +320,34 @@ def test_a_file_that_is_replaced_stays_readable_for_who_reads_it(root):
     _assert_equal(first, expected)
 
 
-def test_a_file_that_is_cut_while_it_is_read(root, cache):
+def test_a_file_truncated_while_it_is_open(root, cache):
     images = load(f"folder:{root}", cache="disk").train.images
     (file,) = cache.iterdir()
     os.truncate(file, 5000)
-    with pytest.raises(InputError, match=f"{file} was cut while it was in use"):
+    with pytest.raises(InputError, match=f"{file} was truncated while it was in use"):
         images[:]
 
 
-def _full(*_):
-    raise OSError(errno.ENOSPC, "No space left on device")
-
-
-def test_a_full_disk_leaves_nothing(root, cache, monkeypatch):
-    monkeypatch.setattr(stored, "_put", _full)
-    with pytest.raises(InputError, match="can't be written.*No space left on device") as failure:
-        load(f"folder:{root}", cache="disk")
+def test_a_failed_write_leaves_nothing(root, cache):
+    """A limit on the size of files stands in for a full disk."""
+    resource = pytest.importorskip("resource", reason="POSIX only")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5000, hard))
+    try:
+        with pytest.raises(InputError, match="can't be written.*File too large") as failure:
+            load(f"folder:{root}", cache="disk")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert "\n" not in str(failure.value)
     assert not list(cache.iterdir())
 
 
-def test_a_disk_that_is_too_small_is_told_before_anything_is_decoded(root, monkeypatch):
-    decoded = _decoding_counted(monkeypatch)
-    monkeypatch.setattr(stored, "free_disk", lambda folder: 3000)
-    with pytest.raises(InputError, match=r"\(8.02 kB\): only 3 kB are free there"):
-        load(f"folder:{root}", cache="disk")
-    assert not decoded
+def test_a_disk_that_is_too_small_is_reported_before_the_images_are_decoded(root, machine):
+    machine(disk=3000)
+    (damaged, *_) = root.rglob("*.png")
+    damaged.write_bytes(damaged.read_bytes()[:-60])  # only its header is valid
+    with pytest.raises(InputError, match=r"\(8.74 kB\): only 3 kB are available"):
+        load(f"folder:{root}", cache="disk", image_size=6)
 
 
 def test_a_cache_folder_that_cannot_be_made(root, tmp_path, monkeypatch):
@@ -341,7 +366,7 @@ def test_a_damaged_image_is_named_and_leaves_nothing(root, cache, cache_):
     assert not cache.exists() or not list(cache.iterdir())
 
 
-def test_what_a_killed_process_left_is_removed(root, cache):
+def test_the_unfinished_files_of_killed_processes_are_removed(root, cache):
     cache.mkdir(parents=True)
     for name, age in (("old", 7200), ("new", 10)):
         path = cache / f"{UNFINISHED}{name}.images"
@@ -349,17 +374,17 @@ def test_what_a_killed_process_left_is_removed(root, cache):
         os.utime(path, (time.time() - age,) * 2)
     load(f"folder:{root}", cache="disk")
     left = sorted(path.name for path in cache.iterdir() if path.name.startswith(UNFINISHED))
-    assert left == [f"{UNFINISHED}new.images"], "the new one may still be written"
+    assert left == [f"{UNFINISHED}new.images"], "a process may still be writing the new one"
 
 
 @pytest.mark.parametrize("damage", [os.unlink, lambda path: path.write_bytes(b"")])
-def test_an_image_that_is_lost_while_training_is_named(root, damage):
+def test_an_image_that_disappears_during_training_is_named(root, damage):
     images = load(f"folder:{root}", cache="none").train.images
     for path in root.rglob("*.png"):
         damage(path)
     made = batches(images, 8)
     message = r"^The image .*\.png cannot be read; .* remove it\.$"
-    with pytest.raises(InputError, match=message), bad_images_told():
+    with pytest.raises(InputError, match=message), input_errors_of_pipeline():
         list(made)
 
 
@@ -370,23 +395,23 @@ def test_tfds_on_disk(prepare, pixels):
     again = load("beasts", data_dir=data_dir, cache="disk")
     _assert_equal(again, expected)
     assert isinstance(again.train.images, LazyImages)
-    with pytest.raises(InputError, match="--cache none decodes the files of a folder.*beasts"):
+    with pytest.raises(InputError, match="`cache=none` decodes the files of a folder.*beasts"):
         load("beasts", data_dir=data_dir, cache="none")
 
 
 @pytest.mark.parametrize("cache", ["disk", "none"])
-def test_what_only_memory_suits(tmp_path, pixels, cache):
+def test_arrays_can_only_be_kept_in_memory(tmp_path, pixels, cache):
     np.savez(tmp_path / "some.npz", images=pixels(9, 4, 4))
     for spec in (f"npz:{tmp_path / 'some.npz'}", "synthetic"):
         with pytest.raises(
-            InputError, match=f"--cache {cache} .*{spec}.*--cache memory"
+            InputError, match=f"`cache={cache}` .*{spec}.*`cache=memory`"
         ) as failure:
             load(spec, cache=cache)
         assert "\n" not in str(failure.value)
 
 
-def test_what_only_memory_suits_is_not_measured(tmp_path, pixels, caplog, monkeypatch):
-    monkeypatch.setattr(room, "free_memory", lambda: 0)
+def test_arrays_are_kept_in_memory_however_little_is_left(tmp_path, pixels, caplog, machine):
+    machine(memory=0)
     np.savez(tmp_path / "some.npz", images=pixels(9, 4, 4))
     with caplog.at_level(logging.INFO, "keras_ganvae"):
         data = load(f"npz:{tmp_path / 'some.npz'}", cache="auto")
@@ -394,24 +419,24 @@ def test_what_only_memory_suits_is_not_measured(tmp_path, pixels, caplog, monkey
 
 
 def test_an_unknown_cache():
-    with pytest.raises(InputError, match="--cache is 'ram'; it must be auto, memory, disk or none"):
+    with pytest.raises(InputError, match="`cache` is 'ram'; it must be auto, memory, disk or none"):
         load("synthetic", cache="ram")
 
 
 @pytest.mark.parametrize(
-    ("wanted", "memory", "disk", "viewable", "chosen"),
+    ("needed", "memory", "disk", "random_access", "chosen"),
     [
         (100, 400, 0, True, "memory"),
         (101, 400, 1000, True, "disk"),
         (101, 400, 201, True, "none"),
         (101, 400, 201, False, "memory"),
         (101, 201, 201, False, None),
-        (caching.MOST_IN_MEMORY // MB, 10**6, 10**6, True, "memory"),
-        (caching.MOST_IN_MEMORY // MB + 1, 10**6, 10**6, True, "disk"),
+        (MAX_IN_MEMORY // MB, 10**6, 10**6, True, "memory"),
+        (MAX_IN_MEMORY // MB + 1, 10**6, 10**6, True, "disk"),
     ],
 )
-def test_what_auto_decides(wanted, memory, disk, viewable, chosen):
-    assert caching.decide(wanted * MB, Room(memory * MB, disk * MB), viewable) == chosen
+def test_the_choice_of_auto(needed, memory, disk, random_access, chosen):
+    assert fitting_cache(needed * MB, Space(memory * MB, disk * MB), random_access) == chosen
 
 
 AUTO = [
@@ -422,18 +447,16 @@ AUTO = [
 
 
 @pytest.mark.parametrize(("memory", "disk", "line"), AUTO)
-def test_auto_measures_and_says_what_it_chose(root, caplog, monkeypatch, memory, disk, line):
-    monkeypatch.setattr(room, "free_memory", lambda: memory)
-    monkeypatch.setattr(room, "free_disk", lambda folder: disk)
+def test_auto_logs_its_choice(root, caplog, machine, memory, disk, line):
+    machine(memory, disk)
     with caplog.at_level(logging.INFO, "keras_ganvae"):
         load(f"folder:{root}", cache="auto")
     assert re.fullmatch(line, caplog.messages[0]), caplog.messages
 
 
-def test_tfds_without_any_room(prepare, pixels, monkeypatch):
+def test_a_tfds_data_set_that_fits_nowhere(prepare, pixels, machine):
     data_dir = prepare("beasts", {"train": pixels(50, 32, 32, 3)})
-    monkeypatch.setattr(room, "free_memory", lambda: 10**5)
-    monkeypatch.setattr(room, "free_disk", lambda folder: 10**5)
-    with pytest.raises(InputError, match="beasts takes 154 kB.*--limit"):
+    machine(10**5, 10**5)
+    with pytest.raises(InputError, match="beasts takes 154 kB.*`limit`"):
         load("beasts", data_dir=data_dir, cache="auto")
     assert len(load("beasts", data_dir=data_dir, cache="auto", limit=3).train) == 3

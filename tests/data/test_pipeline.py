@@ -29,7 +29,7 @@ def _numbers(batch):
 
 
 def _order(images, steps, seed, **start):
-    """Numbers of the images in the next batches, one list a batch."""
+    """The numbers of the images in the next batches, one list per batch."""
     endless = training_batches(images, BATCH, seed=seed, start=Position(**start))
     return [_numbers(batch) for batch in itertools.islice(endless, steps)]
 
@@ -41,7 +41,7 @@ def test_steps_per_epoch(images, batch_size, expected):
     assert steps_per_epoch(images, batch_size) == expected
 
 
-def test_each_image_is_seen_once_in_each_epoch(numbered):
+def test_each_image_is_used_once_per_epoch(numbered):
     order = _order(numbered, 3 * STEPS, seed=1)
     assert [len(batch) for batch in order] == [5, 5, 5, 5, 3] * 3
     numbers = list(itertools.chain.from_iterable(order))
@@ -54,18 +54,18 @@ def test_each_image_is_seen_once_in_each_epoch(numbered):
 def test_the_order_is_a_function_of_seed_and_epoch(numbered):
     assert _order(numbered, STEPS, seed=1) == _order(numbered, STEPS, seed=1)
     assert _order(numbered, STEPS, seed=1) != _order(numbered, STEPS, seed=2)
-    # Not of their sum: epoch 1 of seed 1 is not epoch 0 of seed 2.
+    # Not a function of their sum: epoch 1 of seed 1 differs from epoch 0 of seed 2.
     assert _order(numbered, STEPS, seed=1, epoch=1) != _order(numbered, STEPS, seed=2)
 
 
 @pytest.mark.parametrize(
     ("epoch", "step"), [(0, 0), (0, 3), (1, 0), (1, 4), (2, 1), (0, STEPS), (2, STEPS)]
 )
-def test_starting_anywhere_gives_what_running_through_gives(numbered, epoch, step):
-    """The end of an epoch is the beginning of the next."""
-    through = _order(numbered, 5 * STEPS, seed=7)
+def test_a_resumed_run_gets_the_same_batches(numbered, epoch, step):
+    """The position after the last step of an epoch is the start of the next."""
+    uninterrupted = _order(numbered, 5 * STEPS, seed=7)
     begin = epoch * STEPS + step
-    assert _order(numbered, 6, seed=7, epoch=epoch, step=step) == through[begin : begin + 6]
+    assert _order(numbered, 6, seed=7, epoch=epoch, step=step) == uninterrupted[begin : begin + 6]
 
 
 def test_the_largest_seed_works(numbered):
@@ -89,8 +89,7 @@ def test_validation_is_every_image_in_order(numbered):
 
 
 @pytest.mark.parametrize(("workers", "local"), [(1, 2), (2, 1), (3, 1), (2, 3), (7, 1)])
-def test_replicas_see_each_image_once_in_the_order_of_one(numbered, workers, local):
-    """The shares of all workers, side by side, are the batches of one device."""
+def test_the_slices_of_all_replicas_are_the_batches_of_one_device(numbered, workers, local):
     total = workers * local
     feeds = [
         iter(
@@ -105,16 +104,16 @@ def test_replicas_see_each_image_once_in_the_order_of_one(numbered, workers, loc
         for worker in range(workers)
     ]
     for expected in _order(numbered, 2 * STEPS, seed=3, step=2):
-        shares = [next(feed) for feed in feeds for _ in range(local)]
-        assert [int(size) for _, size in shares] == [len(expected)] * total
-        assert [n for images, _ in shares for n in _numbers(images)] == expected
+        slices = [next(feed) for feed in feeds for _ in range(local)]
+        assert [int(size) for _, size in slices] == [len(expected)] * total
+        assert [n for images, _ in slices for n in _numbers(images)] == expected
 
 
 def test_validation_of_replicas_ends_with_its_last_batch(numbered):
     feeds = [batches(numbered, BATCH, Replicas(2, worker, 1)) for worker in range(2)]
-    shares = [list(feed) for feed in feeds]
-    assert [len(each) for each in shares] == [STEPS, STEPS]
-    pairs = zip(*shares, strict=True)
+    slices = [list(feed) for feed in feeds]
+    assert [len(each) for each in slices] == [STEPS, STEPS]
+    pairs = zip(*slices, strict=True)
     assert [n for pair in pairs for images, _ in pair for n in _numbers(images)] == list(
         range(COUNT)
     )
