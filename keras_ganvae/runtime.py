@@ -71,7 +71,7 @@ def prepare(seed: int, precision: str, xla: bool = False) -> None:
 
 @contextlib.contextmanager
 def dtype_policy(precision: str) -> Iterator[None]:
-    """Build layers in a precision: "float32", "bfloat16" or "float16"."""
+    """Build new layers in a precision: "float32", "bfloat16" or "float16"."""
     import keras
 
     before = keras.config.dtype_policy()

@@ -77,7 +77,7 @@ def benchmark(
             variant: _costs(bundle, variant, progress, measure_speed) for variant in bundle.variants
         },
     }
-    if real:
+    if dataset and real:
         result["protocol"] = protocol.describe(settings, dataset, real.features)
         result["quality"] = quality.measure(sources, real, progress)
     write_json(bundle.path / NAME, result)

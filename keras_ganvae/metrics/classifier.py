@@ -4,16 +4,15 @@ Training with random shifts makes the features depend on the class rather than o
 position in the image.
 """
 
-import contextlib
 import logging
 import math
-from collections.abc import Iterator
 
 import keras
 import numpy as np
 import tensorflow as tf
 from keras import layers
 
+from keras_ganvae import runtime
 from keras_ganvae.data import Dataset, Split
 from keras_ganvae.errors import InputError
 
@@ -58,7 +57,7 @@ def build(image_shape: tuple[int, int, int], classes: int, seed: int = 0) -> ker
     def initializer():
         return keras.initializers.HeNormal(seed=new_seed())
 
-    with float32_policy():
+    with runtime.dtype_policy("float32"):
         images = x = keras.Input(image_shape, name="images", dtype="float32")
         for i in range(_blocks(image_shape)):
             filters = FILTERS[min(i, len(FILTERS) - 1)]
@@ -101,7 +100,7 @@ def train_classifier(dataset: Dataset, seed: int = 0, epochs: int | None = None)
     batch_size = 128 if count >= LARGE else 32
     assert dataset.classes is not None, "set wherever there are labels"
     model = build(dataset.image_shape, len(dataset.classes), seed)
-    with float32_policy():
+    with runtime.dtype_policy("float32"):
         trainer = _trainer(model, seed, steps=epochs * math.ceil(count / batch_size))
         keep_best = keras.callbacks.EarlyStopping(
             "val_loss", mode="min", patience=epochs, restore_best_weights=True
@@ -143,17 +142,6 @@ def count_errors(model: keras.Model, split: Split) -> int:
         _, logits = model(images, training=False)
         wrong += int((np.argmax(logits, axis=-1) != labels.numpy()).sum())
     return wrong
-
-
-@contextlib.contextmanager
-def float32_policy() -> Iterator[None]:
-    """Make new layers compute in float32, whatever the precision of a loaded run."""
-    policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("float32")
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(policy)
 
 
 def _blocks(image_shape):

@@ -16,6 +16,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_ganvae import runtime
 from keras_ganvae.config import nearest
 from keras_ganvae.data import Dataset
 from keras_ganvae.errors import InputError, first_line
@@ -244,7 +245,7 @@ def _train(path, dataset):
 
 
 def _load_model(path):
-    with classifier.float32_policy():
+    with runtime.dtype_policy("float32"):
         return keras.saving.load_model(path, compile=False)
 
 

@@ -18,7 +18,6 @@ import tensorflow as tf
 from keras_ganvae import runtime
 from keras_ganvae.data import network
 from keras_ganvae.errors import InputError
-from keras_ganvae.metrics.classifier import float32_policy
 
 DIMENSIONS = 2048  # of the last pooling layer
 SIDE = 299  # input size in pixels
@@ -65,7 +64,7 @@ def load(weights: Path, image_shape: tuple[int, int, int]) -> Callable[[Any], tu
         A function from float32 images (B, H, W, C) in [0, 1] to features (B, 2048) and None,
         in the place of class probabilities.
     """
-    with float32_policy():
+    with runtime.dtype_policy("float32"):
         model = keras.applications.InceptionV3(
             include_top=False, weights=weights, input_shape=(SIDE, SIDE, 3), pooling="avg"
         )

@@ -178,4 +178,6 @@ def _decode(model: Any, z: np.ndarray) -> np.ndarray:
 
 
 def _name(run: Run) -> str:
-    return f"{run.config.arch} on {run.record['dataset']['name']}"
+    progress = run.progress()
+    name = f"{run.config.arch} on {run.record['dataset']['name']}"
+    return f"{name} ({progress})" if progress else name
