@@ -1,5 +1,6 @@
 """The package works where POSIX-only modules do not exist, as on Windows."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -21,7 +22,9 @@ def without_posix(name, globals=None, *args, **kwargs):
 
 builtins.__import__ = without_posix
 
-import importlib, pkgutil
+import importlib, os, pkgutil
+
+del os.pread
 import keras_ganvae
 from keras_ganvae.cli.main import main
 
@@ -30,10 +33,12 @@ for module in pkgutil.walk_packages(keras_ganvae.__path__, "keras_ganvae."):
     if not module.name.endswith("__main__"):
         importlib.import_module(module.name)
 folder = sys.argv[1]
-train = "train --arch vae --dataset synthetic --limit 64 --epochs 1 --batch-size 32 --latent-dim 4"
+train = "train --arch vae --epochs 1 --batch-size 16 --latent-dim 4"
 for command in (
-    f"{train} --out {folder}/run",
+    f"{train} --dataset synthetic --limit 64 --out {folder}/run",
     f"sample {folder}/run --count 4 --out {folder}/samples.png",
+    f"sample {folder}/run --count 40 --out {folder}/images/",
+    f"{train} --dataset folder:{folder}/images --cache disk --out {folder}/cached",
     f"export {folder}/run --out {folder}/bundle --formats float32 sampler",
     f"verify {folder}/bundle",
 ):
@@ -43,7 +48,11 @@ for command in (
 
 def test_it_trains_samples_and_exports_without_posix_modules(tmp_path):
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, tmp_path], cwd=ROOT, capture_output=True, text=True
+        [sys.executable, "-c", SCRIPT, tmp_path],
+        cwd=ROOT,
+        env=os.environ | {"XDG_CACHE_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "samples.png").exists()

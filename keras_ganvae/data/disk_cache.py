@@ -10,6 +10,7 @@ import hashlib
 import json
 import logging
 import os
+import threading
 import time
 import weakref
 from collections.abc import Iterable, Mapping
@@ -125,15 +126,24 @@ class _OpenFile:
 
     def __init__(self, path: Path, name: Path):
         self.name = name
-        self.descriptor = os.open(path, os.O_RDONLY)
+        self.descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        self._lock = threading.Lock()
         weakref.finalize(self, os.close, self.descriptor)
+
+    def read(self, size: int, offset: int) -> bytes:
+        """Up to `size` bytes from `offset` on. Several threads may read at the same time."""
+        if hasattr(os, "pread"):
+            return os.pread(self.descriptor, size, offset)
+        with self._lock:  # Windows: the threads share one position in the file
+            os.lseek(self.descriptor, offset, os.SEEK_SET)
+            return os.read(self.descriptor, size)
 
     def read_into(self, out: np.ndarray, offset: int) -> None:
         """Fill the flat uint8 array `out` with the bytes from `offset` on."""
         done = 0
         while done < len(out):
             size = min(len(out) - done, _MAX_READ)
-            data = os.pread(self.descriptor, size, offset + done)
+            data = self.read(size, offset + done)
             if not data:
                 raise InputError(f"{self.name} was truncated while it was in use; start again.")
             out[done : done + len(data)] = np.frombuffer(data, np.uint8)
@@ -153,7 +163,7 @@ def read(path: Path, state: str) -> tuple[dict[str, Split], str] | None:
         return None
     try:
         file = _OpenFile(path, path)
-        header = json.loads(os.pread(file.descriptor, _HEADER, 0).rstrip(b"\0"))
+        header = json.loads(file.read(_HEADER, 0).rstrip(b"\0"))
         layout = Layout(header["counts"], tuple(header["shape"]), header["labelled"])
         if header["state"] != state:
             _log.info("cache: the data has changed since %s was written", path)
