@@ -110,7 +110,7 @@ def resolve(dataset: Dataset, requested: str | None = None) -> str:
     """
     name = requested or "auto"
     if name not in CHOICES:
-        raise InputError(f"unknown features '{name}'{nearest(name, CHOICES)}")
+        raise InputError(f"unknown `features` '{name}'{nearest(name, CHOICES)}")
     if name == "auto":
         # The names of folder: and npz: data sets start with their kind.
         is_mnist = dataset.name == "mnist" and dataset.image_shape == DIGITS_SHAPE

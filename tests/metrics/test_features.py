@@ -212,7 +212,7 @@ def test_the_shipped_digits_need_the_shape_of_mnist(dataset):
     ("name", "hint"), [("digit", "did you mean 'digits'"), ("xyz", "known: auto, digits")]
 )
 def test_unknown_names_raise(dataset, name, hint):
-    with pytest.raises(InputError, match=f"unknown features '{name}'; {hint}"):
+    with pytest.raises(InputError, match=f"unknown `features` '{name}'; {hint}"):
         features.load(dataset, name)
 
 
