@@ -261,11 +261,13 @@ def test_a_terminal_without_block_characters_gets_no_code(monkeypatch):
 # The command in a process of its own
 
 LAUNCHER = """
+import signal
 import sys
 from pathlib import Path
 from keras_ganvae.cli import main as cli
 from keras_ganvae.web import site
 site.BUILT = Path(sys.argv[1])
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored if pytest runs with &
 code = cli.main(sys.argv[2:])
 assert "tensorflow" not in sys.modules and "keras" not in sys.modules
 sys.exit(code)
