@@ -34,6 +34,6 @@ def load_run(path):
 def export_run(run, out, **options):
     """Write the bundle of a finished run; see `keras_ganvae.bundle.build.export`."""
     runtime.start()
-    from keras_ganvae.bundle import build as recipe
+    from keras_ganvae.bundle.build import export
 
-    return recipe.export(run, out, **options)
+    return export(run, out, **options)

@@ -22,7 +22,8 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_ganvae.bundle.read import Bundle, open_source
+from keras_ganvae.bundle.read import Bundle
+from keras_ganvae.bundle.sample import open_source
 from keras_ganvae.cli import main as cli
 from keras_ganvae.errors import GateFailed, InputError, UserError
 

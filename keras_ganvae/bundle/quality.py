@@ -6,7 +6,8 @@ import numpy as np
 
 from keras_ganvae import data
 from keras_ganvae.bundle.formats import SAVED_MODEL
-from keras_ganvae.bundle.read import Bundle, Sampler
+from keras_ganvae.bundle.read import Bundle
+from keras_ganvae.bundle.sample import Sampler
 from keras_ganvae.errors import InputError
 from keras_ganvae.evaluation.floor import Reference
 from keras_ganvae.evaluation.protocol import Settings
@@ -59,7 +60,7 @@ def sources(bundle: Bundle, reference: Reference, run=None) -> dict:
         InputError: `run` is of another model.
     """
     count, seed = reference.settings.samples, reference.settings.seed
-    sampler = Sampler(bundle.path, bundle, None)
+    sampler = Sampler(bundle.path, bundle)
     decode = _keras_model(bundle, run)
     found = {"real images": lambda: reference.real}
     if decode is not None:

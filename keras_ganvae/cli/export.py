@@ -73,10 +73,10 @@ def run_export(args):
     run = Run.open(args.run_folder)
     run.check_finished()
     runtime.start(args.debug)
-    from keras_ganvae.bundle import build as recipe
+    from keras_ganvae.bundle.build import export
     from keras_ganvae.bundle.read import Bundle
 
-    out = recipe.export(
+    out = export(
         run,
         args.out,
         formats=args.formats,

@@ -74,7 +74,7 @@ def _is_exported(source):
 
 
 def _sample_exported(args):
-    from keras_ganvae.bundle.read import open_source
+    from keras_ganvae.bundle.sample import open_source
     from keras_ganvae.plots import images
 
     write = images.sample_writer(args.out)

@@ -34,6 +34,7 @@ class AdversarialNetwork(GenerativeModel):
         seed: of the noise that training and validation draw.
     """
 
+    kind = "adversarial"
     network_names = ("generator", "discriminator")
     optimizer_names = ("generator_optimizer", "discriminator_optimizer")
 

@@ -29,6 +29,7 @@ class GenerativeModel(keras.Model):
         seed: of the noise that training and validation draw, each from its own stream.
     """
 
+    kind = ""  # "adversarial" or "variational"
     network_names = ()
     optimizer_names = ()
 

@@ -30,6 +30,7 @@ class VariationalAutoencoder(GenerativeModel):
             p(x|z); the loss never sees it. `training/contrast.py` fits it.
     """
 
+    kind = "variational"
     network_names = ("encoder", "decoder")
     optimizer_names = ("optimizer",)
 

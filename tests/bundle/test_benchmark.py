@@ -134,11 +134,11 @@ def _other_data(bundle):
 
 
 def test_a_saved_model_stands_for_the_run(run_of, tmp_path):
-    from keras_ganvae.bundle import build as recipe
+    from keras_ganvae.bundle.build import export
     from keras_ganvae.models import latents
 
     run = run_of("gan")
-    out = recipe.export(run, tmp_path / "gan", formats=["float32", "saved_model"])
+    out = export(run, tmp_path / "gan", formats=["float32", "saved_model"])
     decode = quality._keras_model(Bundle.open(out), None)
     z = run.prior().sample(3, 0)
     np.testing.assert_allclose(decode(z), latents.decode(run.model(), z), atol=1e-5)
