@@ -121,7 +121,9 @@ def _check_only_bundle(out):
         )
 
 
-def _write_models(folder: Path, module: ExportedModel, chosen, sampler_weights) -> None:
+def _write_models(
+    folder: Path, module: ExportedModel, chosen: tuple[str, ...], sampler_weights: str
+) -> None:
     for name, variant in VARIANTS.items():
         if name in chosen:
             content = (
@@ -142,7 +144,7 @@ def _write_samples(folder, run, model, prior):
     images.save_png(folder / "samples.png", picture, description)
 
 
-def _model_facts(file, inspection: Inspection, weights: str) -> dict:
+def _model_facts(file: str, inspection: Inspection, weights: str) -> dict:
     return card.model_facts(
         file,
         signatures=inspection.signatures,

@@ -263,7 +263,7 @@ def _numbers(array):
 
 
 def _signatures(size, image_shape, files):
-    """Each signature that a file of the bundle has: its files, inputs and outputs."""
+    """Files, inputs and outputs of each signature that the bundle has."""
     found = {}
     for name, each in SIGNATURES.items():
         having = [file for file, entry in files.items() if name in entry.get("signatures", ())]

@@ -54,4 +54,4 @@ def make(model: GenerativeModel, prior: NormalPrior | MixturePrior) -> dict[str,
 def write(path: str | os.PathLike, arrays: dict[str, np.ndarray]) -> None:
     """Write a compressed golden.npz."""
     with replacing(path) as beside, open(beside, "wb") as file:
-        np.savez_compressed(file, **arrays)
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]  # stubs see allow_pickle

@@ -76,7 +76,9 @@ def _correlation(a, b):
     return float(a @ b) / norm if norm > 0 else float(not a.any() and not b.any())
 
 
-def _parity_of(model: run.LoadedModel, name, golden) -> dict[str, dict[str, float]]:
+def _parity_of(
+    model: run.LoadedModel, name: str, golden: dict[str, np.ndarray]
+) -> dict[str, dict[str, float]]:
     """Parity of each output of one signature."""
     if name not in SIGNATURES:
         raise GateFailed(f"{model.path} has an unknown signature: {name}")

@@ -67,8 +67,9 @@ class Sampler:
         name = self.bundle.name if self.bundle else self.path.name
         if self.bundle is not None:
             chosen = self.bundle.prior(prior)
-            mixture = isinstance(chosen, MixturePrior)
-            source = f"mixture of {chosen.components} components" if mixture else "N(0, I)"
+            source = "N(0, I)"
+            if isinstance(chosen, MixturePrior):
+                source = f"mixture of {chosen.components} components"
         else:
             source = "its own prior" if self._draws_latents_itself(self.file, prior) else "N(0, I)"
         return f"{name}, {variant}, {source}" if variant else f"{name}, {source}"
@@ -125,7 +126,7 @@ def _decoders(model: LoadedModel | ModelFile) -> list[Signature]:
     return sorted(decoders, key=lambda each: each.batch)
 
 
-def _latent_dim(model) -> int:
+def _latent_dim(model: LoadedModel) -> int:
     return model.signatures[_decoders(model)[-1].name].inputs["latent"].shape[1]
 
 

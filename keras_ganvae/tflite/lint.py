@@ -4,6 +4,7 @@ Findings fail an export. The report also tells which delegates run each signatur
 """
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from keras_ganvae.tflite import operators
@@ -74,7 +75,7 @@ class LintReport:
 def lint(model: ModelFile) -> LintReport:
     """Check a model for what phones refuse, compute wrongly, or run slowly."""
     names = {each.graph: name for name, each in model.signatures.items()}
-    findings = []
+    findings: list[Finding] = []
     for index, graph in enumerate(model.graphs):
         where = names.get(index, f"graph {index}")
         for position, op in enumerate(graph.operators):
@@ -96,7 +97,7 @@ def _verdicts(graph):
     return {each.name: each.verdict(graph.operators) for each in DELEGATES}
 
 
-def _check_operator(op: Operator, where):
+def _check_operator(op: Operator, where: str) -> list[Finding]:
     if op.name == "CUSTOM":
         if op.custom.startswith("Flex"):
             rule, remedy = "flex", "convert with TFLITE_BUILTINS alone, without SELECT_TF_OPS"
@@ -125,22 +126,23 @@ def _has_dynamic_shape(op):
     return shape is not None and not shape.is_constant
 
 
-def _check_tensors(graph: Graph, where):
+def _check_tensors(graph: Graph, where: str) -> Iterator[Finding]:
     if any(-1 in tensor.shape_signature for tensor in graph.tensors):
         yield Finding("dynamic-shape", "", 0, where, STATIC)
     if any(each.is_variable or each.dtype in ("RESOURCE", "VARIANT") for each in graph.tensors):
         yield Finding("variable", "", 0, where, FREEZE)
 
 
-def _check_batch_norm(graph: Graph, where):
+def _check_batch_norm(graph: Graph, where: str) -> Iterator[Finding]:
     """Find a factor or an offset per channel directly after a layer with weights."""
     weighted = (*WEIGHTED, "DEPTHWISE_CONV_2D")
     layers = {id(op.outputs[0]): op for op in graph.operators if op.name in weighted and op.outputs}
     unpacked = {id(op.outputs[0]) for op in graph.operators if unpacks_constant(op)}
     for position, op in enumerate(graph.operators):
-        if op.name not in ("MUL", "ADD", "SUB") or len(op.inputs) != 2 or None in op.inputs:
+        pair = [each for each in op.inputs if each is not None]
+        if op.name not in ("MUL", "ADD", "SUB") or len(pair) != 2:
             continue
-        for x, factor in (op.inputs, op.inputs[::-1]):
+        for x, factor in (pair, pair[::-1]):
             layer = layers.get(id(x))
             constant = factor.is_constant or id(factor) in unpacked
             per_channel = factor.size > 1 and factor.size == (x.shape or (0,))[-1]
@@ -149,7 +151,7 @@ def _check_batch_norm(graph: Graph, where):
                 yield Finding("batch-norm", op.name, op.version, place, FOLD)
 
 
-def _check_types(name, signature: SignatureTensors):
+def _check_types(name: str, signature: SignatureTensors) -> Iterator[Finding]:
     remedy = "keep float32 inputs and outputs, and an int32 seed: int8 clips the normal's tails"
     for side in (signature.inputs, signature.outputs):
         for key, tensor in side.items():

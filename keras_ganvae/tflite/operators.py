@@ -7,7 +7,8 @@ of its inputs.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 
@@ -30,8 +31,8 @@ NUMBERS = {FLOAT, INTEGER}
 SAME, VALID = 0, 1  # paddings
 FUSED = ("NONE", "RELU", "RELU_N1_TO_1", "RELU6")  # activations that kernels can fuse
 # Operators that copy numbers unchanged.
-COPYING = ("RESHAPE", "DEPTH_TO_SPACE", "SPLIT", "STRIDED_SLICE", "SLICE", "GATHER", "TRANSPOSE")
-COPYING += ("PACK", "EXPAND_DIMS", "SQUEEZE")
+COPYING = {"RESHAPE", "DEPTH_TO_SPACE", "SPLIT", "STRIDED_SLICE", "SLICE", "GATHER", "TRANSPOSE"}
+COPYING |= {"PACK", "EXPAND_DIMS", "SQUEEZE"}
 
 Results = tuple[int, list[tuple]]  # multiplications, and (shape, dtype) of each output
 
@@ -55,7 +56,7 @@ def check(model: ModelFile) -> ModelFile:
     return model
 
 
-def _check_graph(graph: Graph):
+def _check_graph(graph: Graph) -> None:
     for tensor in graph.tensors:
         _check_tensor(tensor)
     elements, work = 0, 0
@@ -69,7 +70,7 @@ def _check_graph(graph: Graph):
     _demand(small, "it needs too much memory or too many multiplications")
 
 
-def _check_tensor(tensor: Tensor):
+def _check_tensor(tensor: Tensor) -> None:
     known = tensor.dtype in (FLOAT, HALF, INTEGER, BYTE, TRUTH)
     _demand(known, f"a tensor has type {tensor.dtype}")
     _demand(len(tensor.shape) <= MAX_RANK, f"a tensor has {len(tensor.shape)} dimensions")
@@ -147,7 +148,7 @@ def _demand(condition, otherwise):
 # Rules: operator -> `Results`.
 
 
-def _arguments(op, least, most=None) -> tuple:
+def _arguments(op: Operator, least: int, most: int | None = None) -> tuple[Any, ...]:
     """The inputs, padded with None up to `most`."""
     most = most or least
     _demand(least <= len(op.inputs) <= most, f"has {len(op.inputs)} inputs")
@@ -155,16 +156,16 @@ def _arguments(op, least, most=None) -> tuple:
     return op.inputs + (None,) * (most - len(op.inputs))
 
 
-def _type(tensors, allowed) -> str:
+def _type(tensors: Iterable[Tensor], allowed: Iterable[str]) -> str:
     """The type that all tensors share."""
     dtypes = {each.dtype for each in tensors}
     _demand(len(dtypes) == 1 and dtypes <= set(allowed), f"has inputs of types {sorted(dtypes)}")
     return dtypes.pop()
 
 
-def _constant(tensor: Tensor, rank=None) -> np.ndarray:
+def _constant(tensor: Tensor, rank: int | None = None) -> np.ndarray:
     """The numbers of an INT32 constant."""
-    _demand(tensor is not None and tensor.is_constant, "has parameters that are not constant")
+    _demand(tensor.is_constant, "has parameters that are not constant")
     _demand(tensor.dtype == INTEGER, "has parameters that are not INT32")
     _demand(rank is None or len(tensor.shape) == rank, "has parameters of the wrong shape")
     return tensor.values
@@ -288,7 +289,7 @@ def _strided_slice(op):
     _demand(all(0 <= each < 2**MAX_RANK for each in masks.values()), "has unknown masks")
     _demand(not masks["ellipsisMask"] and not op.options["offset"], "uses an ellipsis")
     _demand(all(strides), "has a stride of 0")
-    index = []
+    index: list[int | slice | None] = []
     for i in range(len(begin)):
         if masks["newAxisMask"] >> i & 1:
             index.append(None)
@@ -365,7 +366,7 @@ def _squeeze(op):
     return 0, [(shape, _type([x], (FLOAT, INTEGER, BYTE)))]
 
 
-def _weighted(op, x, weights, bias, channels, axis) -> str:
+def _weighted(op, x, weights, bias, channels, axis):
     """The dtype of a layer's input: float with float or INT8 weights, or all INT8."""
     dtypes = (x.dtype, weights.dtype)
     _demand(dtypes in ((FLOAT, FLOAT), (FLOAT, BYTE), (BYTE, BYTE)), f"takes inputs of {dtypes}")
@@ -397,21 +398,19 @@ def _fully_connected(op):
     return x.size * channels, [(shape, dtype)]
 
 
-def _window(op, height, width, kernel_height, kernel_width):
+def _window(op, sides, kernel):
     """Height and width of a convolution's output."""
     options = op.options
     strides = options["strideH"], options["strideW"]
     dilations = options.get("dilationHFactor", 1), options.get("dilationWFactor", 1)
     _demand(options["padding"] in (SAME, VALID), "has an unknown padding")
     _demand(all(1 <= each <= 64 for each in (*strides, *dilations)), f"has strides of {strides}")
-    sides = []
-    for side, kernel, stride, dilation in zip(
-        (height, width), (kernel_height, kernel_width), strides, dilations, strict=True
-    ):
-        covered = 0 if options["padding"] == SAME else (kernel - 1) * dilation
+    results = []
+    for side, width, stride, dilation in zip(sides, kernel, strides, dilations, strict=True):
+        covered = 0 if options["padding"] == SAME else (width - 1) * dilation
         _demand(side > covered, "has a kernel larger than its input")
-        sides.append(-(-(side - covered) // stride))
-    return sides
+        results.append(-(-(side - covered) // stride))
+    return results
 
 
 def _conv_2d(op):
@@ -420,7 +419,7 @@ def _conv_2d(op):
     channels, kernel_height, kernel_width, depth = weights.shape
     _demand(x.shape[3] == depth, f"has {x.shape[3]} input channels and weights for {depth}")
     dtype = _weighted(op, x, weights, bias, channels, 0)
-    height, width = _window(op, *x.shape[1:3], kernel_height, kernel_width)
+    height, width = _window(op, x.shape[1:3], (kernel_height, kernel_width))
     shape = x.shape[0], height, width, channels
     return math.prod(shape) * kernel_height * kernel_width * depth, [(shape, dtype)]
 
@@ -434,7 +433,7 @@ def _transpose_conv(op):
     _demand(shape[0] == x.shape[0] and shape[3] == channels, f"states the shape {list(shape)}")
     dtype = _weighted(op, x, weights, bias, channels, 0)
     # The convolution that it transposes must lead back to its input.
-    sides = _window(op, *shape[1:3], kernel_height, kernel_width)
+    sides = _window(op, shape[1:3], (kernel_height, kernel_width))
     _demand(tuple(sides) == x.shape[1:3], f"makes {list(shape)} from {list(x.shape)}")
     return x.size * channels * kernel_height * kernel_width, [(shape, dtype)]
 

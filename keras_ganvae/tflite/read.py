@@ -26,14 +26,14 @@ IDENTIFIER = b"TFL3"
 VERSION = 3
 
 
-def _names(enum) -> dict[int, str]:
+def _names(enum: type) -> dict[int, str]:
     return {code: name for name, code in vars(enum).items() if name[0] != "_"}
 
 
 OPERATORS = _names(schema.BuiltinOperator)
 DTYPES = _names(schema.TensorType)
 # Types whose tensors are plain arrays.
-NUMPY = {
+NUMPY: dict[str, np.dtype] = {
     "FLOAT32": np.dtype(np.float32),
     "FLOAT16": np.dtype(np.float16),
     "FLOAT64": np.dtype(np.float64),
@@ -193,12 +193,12 @@ def _unpack(content: bytes) -> schema.ModelT:
     """
     left = 2 * len(content)
 
-    def charge(size):
+    def charge(size: int) -> None:
         nonlocal left
         left -= size
         _demand(left >= 0, "its parts overlap")
 
-    def tables(parent, name, kind=None) -> Iterator:
+    def tables(parent: Any, name: str, kind: Any = None) -> Iterator:
         """The tables of a vector, as objects of `kind` if it is given."""
         for i in range(getattr(parent, f"{name}Length")()):
             table = getattr(parent, name)(i)
@@ -209,12 +209,12 @@ def _unpack(content: bytes) -> schema.ModelT:
             charge(TABLE_BYTES + _bytes(unpacked))
             yield unpacked
 
-    def indices(graph, name) -> np.ndarray:
+    def indices(graph: Any, name: str) -> np.ndarray:
         vector = getattr(graph, f"{name}AsNumpy")()  # 0 if it is absent
         charge(_bytes(vector))
         return np.asarray(vector if np.ndim(vector) else [], np.int32)
 
-    def key(signature) -> bytes:
+    def key(signature: Any) -> bytes:
         charge(_bytes(signature.SignatureKey()))
         return signature.SignatureKey()
 
@@ -246,7 +246,7 @@ def _unpack(content: bytes) -> schema.ModelT:
     )
 
 
-def _bytes(value) -> int:
+def _bytes(value: Any) -> int:
     """Bytes of the vectors and texts in an unpacked table."""
     if isinstance(value, np.ndarray):
         return value.nbytes
@@ -255,7 +255,7 @@ def _bytes(value) -> int:
     return sum(map(_bytes, vars(value).values())) if hasattr(value, "__dict__") else 0
 
 
-def _model(path, table: schema.ModelT) -> ModelFile:
+def _model(path: str, table: schema.ModelT) -> ModelFile:
     _demand(table.version == VERSION, f"its schema is not version {VERSION}")
     codes = [_operator_code(each) for each in table.operatorCodes]
     buffers = [_buffer(each) for each in table.buffers]
@@ -273,7 +273,7 @@ def _text(value: bytes | None) -> str:
     return (value or b"").decode()
 
 
-def _operator_code(table) -> tuple[str, int, str]:
+def _operator_code(table: Any) -> tuple[str, int, str]:
     """Name, version, custom name. The larger of two codes counts: the older one is a byte."""
     code = max(table.deprecatedBuiltinCode, table.builtinCode)
     _demand(code in OPERATORS, f"operator {code} is unknown")
@@ -281,19 +281,19 @@ def _operator_code(table) -> tuple[str, int, str]:
     return OPERATORS[code], table.version, _text(table.customCode)
 
 
-def _buffer(table) -> memoryview:
+def _buffer(table: Any) -> memoryview:
     _demand(table.offset <= 1 and table.size <= 1, "a buffer is outside the flatbuffer")
     return memoryview(b"" if table.data is None else table.data)
 
 
-def _graph(table, codes, buffers) -> Graph:
+def _graph(table: Any, codes: list, buffers: list) -> Graph:
     tensors = tuple(_tensor(each, buffers) for each in table.tensors)
     operators = tuple(_operator(each, codes, tensors) for each in table.operators)
     _check_flow(table, Graph(tensors, operators))
     return Graph(tensors, operators)
 
 
-def _tensor(table, buffers) -> Tensor:
+def _tensor(table: Any, buffers: list) -> Tensor:
     shape = _tuple(table.shape)
     signature = _tuple(table.shapeSignature) or shape
     dtype = DTYPES.get(table.type, "")
@@ -313,7 +313,7 @@ def _tensor(table, buffers) -> Tensor:
     return Tensor(_text(table.name), shape, signature, dtype, data, quantization, table.isVariable)
 
 
-def _quantization(table, shape) -> Quantization:
+def _quantization(table: Any, shape: tuple) -> Quantization:
     table = table or schema.QuantizationParametersT()
     scales = np.asarray(_vector(table.scale), np.float32)
     zeros = np.asarray(_vector(table.zeroPoint), np.int64)
@@ -327,7 +327,7 @@ def _quantization(table, shape) -> Quantization:
     return Quantization(scales, zeros, axis, custom)
 
 
-def _operator(table, codes, tensors) -> Operator:
+def _operator(table: Any, codes: list, tensors: tuple) -> Operator:
     _demand(table.opcodeIndex < len(codes), "an operator is not in the list of operators")
     name, version, custom = codes[table.opcodeIndex]
     inputs, outputs = _tuple(table.inputs), _tuple(table.outputs)
@@ -353,7 +353,7 @@ def _operator(table, codes, tensors) -> Operator:
     )
 
 
-def _check_flow(table, graph: Graph):
+def _check_flow(table: Any, graph: Graph) -> None:
     """Every tensor is a constant, an input, or written by one operator before it is read."""
     count, tensors = len(graph.tensors), graph.tensors
     inputs, outputs = _tuple(table.inputs), _tuple(table.outputs)
@@ -373,7 +373,7 @@ def _check_flow(table, graph: Graph):
     _demand(all(id(tensors[i]) in ready for i in outputs), "a graph's output is never written")
 
 
-def _signature(table, tables, graphs) -> SignatureTensors:
+def _signature(table: Any, tables: list, graphs: tuple) -> SignatureTensors:
     _demand(table.subgraphIndex < len(graphs), "a signature lacks its graph")
     graph, tensors = tables[table.subgraphIndex], graphs[table.subgraphIndex].tensors
     sides = []
@@ -388,9 +388,9 @@ def _signature(table, tables, graphs) -> SignatureTensors:
     return SignatureTensors(table.subgraphIndex, inputs, outputs)
 
 
-def _vector(value) -> Any:
+def _vector(value: Any) -> Any:
     return () if value is None else value
 
 
-def _tuple(value) -> tuple[int, ...]:
+def _tuple(value: Any) -> tuple[int, ...]:
     return tuple(int(each) for each in _vector(value))

@@ -10,7 +10,7 @@ from keras_ganvae.bundle import benchmark, card, quality, speed
 from keras_ganvae.bundle.read import Bundle
 from keras_ganvae.bundle.verify import verify
 from keras_ganvae.errors import GateFailed, InputError
-from keras_ganvae.tflite import run as interpreter
+from keras_ganvae.tflite.run import open_model
 
 VARIANTS = ["float32", "dynamic_int8", "float16", "int8", "sampler"]
 
@@ -143,7 +143,7 @@ def test_a_saved_model_stands_for_the_run(run_of, tmp_path):
     z = run.prior().sample(3, 0)
     np.testing.assert_allclose(decode(z), latents.decode(run.model(), z), atol=1e-5)
     with pytest.raises(InputError, match="has no signature decode_2"):
-        interpreter.open_model(out / "model.tflite").run("decode_2")
+        open_model(out / "model.tflite").run("decode_2")
 
 
 @pytest.mark.slow
