@@ -1,18 +1,18 @@
 """Read a .tflite file by TFLite's own schema, and check what it says.
 
-The schema's Python reader raises or reads nonsense where a file is damaged, but never
-crashes. `read_model` refuses nonsense. The native interpreter, which trusts every offset of its
-file, gets `ModelFile.packed`: the same model, written anew by the schema's own writer.
+The schema's Python reader raises or returns nonsense where a file is damaged, but does not
+crash; `read_model` rejects the nonsense. The native interpreter trusts every offset of its file.
+So it gets `ModelFile.packed`: the same model, packed again by the schema's own writer.
 """
 
 import functools
 import math
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
@@ -33,19 +33,10 @@ def _names(enum: type) -> dict[int, str]:
 OPERATORS = _names(schema.BuiltinOperator)
 DTYPES = _names(schema.TensorType)
 # Types whose tensors are plain arrays.
-NUMPY: dict[str, np.dtype] = {
-    "FLOAT32": np.dtype(np.float32),
-    "FLOAT16": np.dtype(np.float16),
-    "FLOAT64": np.dtype(np.float64),
-    "INT8": np.dtype(np.int8),
-    "UINT8": np.dtype(np.uint8),
-    "INT16": np.dtype(np.int16),
-    "UINT16": np.dtype(np.uint16),
-    "INT32": np.dtype(np.int32),
-    "UINT32": np.dtype(np.uint32),
-    "INT64": np.dtype(np.int64),
-    "UINT64": np.dtype(np.uint64),
-    "BOOL": np.dtype(np.bool_),
+NUMPY = {
+    name: np.dtype(name.lower())
+    for name in ("FLOAT16", "FLOAT32", "FLOAT64", "BOOL")
+    + ("INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64")
 }
 ACTIVATIONS = _names(schema.ActivationFunctionType)
 
@@ -141,9 +132,7 @@ class ModelFile:
     @functools.cached_property
     def packed(self) -> bytes:
         """The model as a well-formed .tflite file."""
-        from flatbuffers import Builder
-
-        builder = Builder(2**16)
+        builder = flatbuffers.Builder(2**16)
         builder.Finish(self.table.Pack(builder), IDENTIFIER)
         return bytes(builder.Output())
 
@@ -162,7 +151,7 @@ def read_model(source: str | os.PathLike | bytes, path: str | None = None) -> Mo
     content = source if isinstance(source, bytes) else _content(source)
     try:
         _demand(content[4:8] == IDENTIFIER, "it lacks the identifier TFL3")
-        return _model(path, _unpack(content))
+        return _model(path, _Unpacker(content).model())
     except Exception as error:  # the schema's reader raises whatever its layers do
         raise InputError(
             f"{path} is not a valid .tflite file: {first_line(error)}; export or download it again"
@@ -185,65 +174,70 @@ def _demand(condition, otherwise):
         raise ValueError(otherwise)
 
 
-def _unpack(content: bytes) -> schema.ModelT:
-    """The file as the schema's objects.
+class _Unpacker:
+    """Turns a file into the schema's objects.
 
     Tables may share parts, so that a small file could unpack to a model that fills the
-    memory. The unpacked parts together must stay below twice the size of the file.
+    memory. All unpacked parts together must stay below twice the size of the file.
     """
-    left = 2 * len(content)
 
-    def charge(size: int) -> None:
-        nonlocal left
-        left -= size
-        _demand(left >= 0, "its parts overlap")
+    def __init__(self, content: bytes):
+        self.content = content
+        self.bytes_left = 2 * len(content)
 
-    def tables(parent: Any, name: str, kind: Any = None) -> Iterator:
-        """The tables of a vector, as objects of `kind` if it is given."""
+    def model(self) -> schema.ModelT:
+        root = schema.Model.GetRootAs(self.content, 0)
+        external = root.ExternalBufferGroupsLength() or root.ExternalBuffersLength()
+        _demand(not external, "its weights are in another file")
+        return schema.ModelT(
+            version=root.Version(),
+            operatorCodes=self._tables(root, "OperatorCodes", schema.OperatorCodeT),
+            subgraphs=[self._graph(root.Subgraphs(i)) for i in range(root.SubgraphsLength())],
+            buffers=self._tables(root, "Buffers", schema.BufferT),
+            signatureDefs=[
+                self._signature(root.SignatureDefs(i)) for i in range(root.SignatureDefsLength())
+            ],
+        )
+
+    def _graph(self, graph):
+        self._charge(TABLE_BYTES)
+        for i in range(graph.TensorsLength()):
+            tensor = graph.Tensors(i)
+            sparse = tensor.Sparsity() is not None or tensor.VariantTensorsLength()
+            _demand(not sparse, "a tensor is sparse or a variant")
+            self._charge(TABLE_BYTES)
+        return schema.SubGraphT(
+            tensors=self._tables(graph, "Tensors", schema.TensorT),
+            inputs=self._indices(graph.InputsAsNumpy()),
+            outputs=self._indices(graph.OutputsAsNumpy()),
+            operators=self._tables(graph, "Operators", schema.OperatorT),
+        )
+
+    def _signature(self, signature):
+        key = signature.SignatureKey()
+        self._charge(TABLE_BYTES + _bytes(key))
+        return schema.SignatureDefT(
+            inputs=self._tables(signature, "Inputs", schema.TensorMapT),
+            outputs=self._tables(signature, "Outputs", schema.TensorMapT),
+            signatureKey=key,
+            subgraphIndex=signature.SubgraphIndex(),
+        )
+
+    def _tables(self, parent, name, kind):
+        """Unpack a vector of tables to objects of `kind`."""
+        unpacked = []
         for i in range(getattr(parent, f"{name}Length")()):
-            table = getattr(parent, name)(i)
-            if kind is schema.TensorT:
-                sparse = table.Sparsity() is not None or table.VariantTensorsLength()
-                _demand(not sparse, "a tensor is sparse or a variant")
-            unpacked = kind.InitFromObj(table) if kind else table
-            charge(TABLE_BYTES + _bytes(unpacked))
-            yield unpacked
+            unpacked.append(kind.InitFromObj(getattr(parent, name)(i)))
+            self._charge(TABLE_BYTES + _bytes(unpacked[-1]))
+        return unpacked
 
-    def indices(graph: Any, name: str) -> np.ndarray:
-        vector = getattr(graph, f"{name}AsNumpy")()  # 0 if it is absent
-        charge(_bytes(vector))
-        return np.asarray(vector if np.ndim(vector) else [], np.int32)
+    def _indices(self, vector):
+        self._charge(_bytes(vector))
+        return np.asarray(vector if np.ndim(vector) else [], np.int32)  # 0 if it is absent
 
-    def key(signature: Any) -> bytes:
-        charge(_bytes(signature.SignatureKey()))
-        return signature.SignatureKey()
-
-    root = schema.Model.GetRootAs(content, 0)
-    external = root.ExternalBufferGroupsLength() or root.ExternalBuffersLength()
-    _demand(not external, "its weights are in another file")
-    return schema.ModelT(
-        version=root.Version(),
-        operatorCodes=list(tables(root, "OperatorCodes", schema.OperatorCodeT)),
-        subgraphs=[
-            schema.SubGraphT(
-                tensors=list(tables(graph, "Tensors", schema.TensorT)),
-                inputs=indices(graph, "Inputs"),
-                outputs=indices(graph, "Outputs"),
-                operators=list(tables(graph, "Operators", schema.OperatorT)),
-            )
-            for graph in tables(root, "Subgraphs")
-        ],
-        buffers=list(tables(root, "Buffers", schema.BufferT)),
-        signatureDefs=[
-            schema.SignatureDefT(
-                inputs=list(tables(signature, "Inputs", schema.TensorMapT)),
-                outputs=list(tables(signature, "Outputs", schema.TensorMapT)),
-                signatureKey=key(signature),
-                subgraphIndex=signature.SubgraphIndex(),
-            )
-            for signature in tables(root, "SignatureDefs")
-        ],
-    )
+    def _charge(self, size):
+        self.bytes_left -= size
+        _demand(self.bytes_left >= 0, "its parts overlap")
 
 
 def _bytes(value: Any) -> int:
