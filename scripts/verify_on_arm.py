@@ -22,7 +22,8 @@ from pathlib import Path
 import numpy as np
 from filelock import FileLock
 
-from keras_ganvae.bundle.read import Bundle, open_source
+from keras_ganvae.bundle.read import Bundle
+from keras_ganvae.bundle.sample import open_source
 from keras_ganvae.cli.messages import PROGRAM, explain
 from keras_ganvae.errors import GateFailed, InputError, UserError
 from keras_ganvae.files import cache_folder

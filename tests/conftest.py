@@ -56,12 +56,12 @@ def tiny_bundle(run_of, tmp_path_factory):
     """`tiny_bundle(arch)`: the bundle of a tiny run, shared by all tests, unchanged by them."""
 
     def make(arch):
-        from keras_ganvae.bundle import build as recipe
+        from keras_ganvae.bundle.build import FORMATS, export
         from keras_ganvae.bundle.formats import SAVED_MODEL
 
         out = tmp_path_factory.mktemp(arch) / f"{arch}-synthetic"
-        formats = [name for name in recipe.FORMATS if name != SAVED_MODEL]
-        return recipe.export(run_of(arch), out, formats=formats)
+        formats = [name for name in FORMATS if name != SAVED_MODEL]
+        return export(run_of(arch), out, formats=formats)
 
     return functools.cache(make)
 

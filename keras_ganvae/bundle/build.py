@@ -1,45 +1,57 @@
-"""`export`: from a finished run to a bundle that has proved itself."""
+"""Export a run: signatures -> convert -> read, lint and run each file once -> card -> verify."""
 
+import os
 import shlex
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from keras_ganvae import runtime
 from keras_ganvae.bundle import card, golden, readme
-from keras_ganvae.bundle.formats import GOLDEN, SAMPLER, SAVED_MODEL, VARIANTS
-from keras_ganvae.bundle.verify import UNLISTED, measure, tolerance, verify
+from keras_ganvae.bundle.formats import GOLDEN, SAVED_MODEL, VARIANTS
+from keras_ganvae.bundle.inspection import Inspection, inspect_file
+from keras_ganvae.bundle.verify import UNLISTED, tolerance, verify
 from keras_ganvae.config import nearest
-from keras_ganvae.errors import GateFailed, InputError
+from keras_ganvae.errors import InputError
 from keras_ganvae.files import check_new_folder, replacing_folder
 from keras_ganvae.models import latents
+from keras_ganvae.models.base import GenerativeModel
 from keras_ganvae.plots.images import to_uint8
 from keras_ganvae.plots.output import write_grid
-from keras_ganvae.tflite import convert as tflite
-from keras_ganvae.tflite import functions as signatures
-from keras_ganvae.tflite import lint, saved_model
-from keras_ganvae.tflite import read as flatbuffer
-from keras_ganvae.tflite import run as interpreter
+from keras_ganvae.priors import Prior
+from keras_ganvae.runs.run import Run
+from keras_ganvae.tflite import saved_model, signatures
+from keras_ganvae.tflite.convert import convert, convert_sampler
+from keras_ganvae.tflite.functions import ExportedModel, exported, has_encoder, image_decoder
 
-FORMATS = (*VARIANTS, "sampler", SAVED_MODEL)
+FORMATS = (*VARIANTS, SAVED_MODEL)
 SAMPLER_WEIGHTS = ("float32", "float16")
-SAMPLES = 64
+SAMPLES = 64  # images in samples.png
 SAMPLES_SEED = 0
 
 
 def export(
-    run, out, *, formats=None, prior=None, sampler_weights="float32", overwrite=False
+    run: Run,
+    out: str | os.PathLike,
+    *,
+    formats: Iterable[str] | None = None,
+    prior: str | None = None,
+    sampler_weights: str = "float32",
+    overwrite: bool = False,
 ) -> Path:
-    """Write the bundle of a finished run; a bundle that fails its own proof is not left.
+    """Write and verify the bundle of a finished run; a failed export leaves nothing behind.
 
     Args:
-        run: `training.run.Run`.
-        formats: names among `FORMATS`; None takes all.
-        prior: what `sample` draws from, "normal" or "mixture"; None takes the run's own.
-        sampler_weights: "float32", or "float16" for half the bytes of sampler.tflite.
-        overwrite: replace a bundle that `out` holds.
+        run: a finished run.
+        out: folder of the bundle.
+        formats: names from `FORMATS`; None takes all.
+        prior: distribution that `sample` draws from, "normal" or "mixture"; None takes the
+            run's own.
+        sampler_weights: "float32", or "float16" for a sampler.tflite of half the size.
+        overwrite: replace a bundle in `out`.
 
     Returns:
-        `out`, what links it has resolved.
+        `out` with links resolved.
 
     Raises:
         InputError: the run is not finished, a format or type is unknown, or `out` can't be
@@ -53,38 +65,47 @@ def export(
             f"unknown weights '{sampler_weights}'{nearest(sampler_weights, SAMPLER_WEIGHTS)}"
         )
     check_new_folder(out, "bundle", [card.NAME], overwrite)
-    _check_nothing_else(out)
+    _check_only_bundle(out)
     run.check_finished()
-    model, prior = run.model(), run.prior(prior)
+    model, distribution = run.model(), run.prior(prior)
+    weights = {name: each.weights for name, each in VARIANTS.items()} | {"sampler": sampler_weights}
     with replacing_folder(out) as folder:
-        arrays = golden.make(model, prior)
+        arrays = golden.make(model, distribution)
         golden.write(folder / GOLDEN, arrays)
-        _write_models(folder, signatures.exported(model, prior), chosen, sampler_weights)
-        _write_picture(folder, run, model, prior)
-        record = card.build(_facts(folder, out.name, run, model, prior, arrays, sampler_weights))
+        _write_models(folder, exported(model, distribution), chosen, sampler_weights)
+        inspections = {
+            each.file: inspect_file(folder / each.file, arrays)
+            for name, each in VARIANTS.items()
+            if name in chosen
+        }
+        _write_picture(folder, run, model, distribution)
+        files = card.listing(folder)
+        for file, inspection in inspections.items():
+            files[file] |= _model_facts(file, inspection, weights[card.MODELS[file]])
+        record = card.build(_facts(out.name, run, model, distribution, files))
         card.write(folder / card.NAME, record)
         readme.write(folder / card.README, record)
-        verify(folder)
+        verify(folder, inspections=inspections)
     return out
 
 
-def checked_formats(names) -> tuple:
-    """The formats themselves, all of them for None; at least one has to be a TFLite file.
+def checked_formats(names: Iterable[str] | None) -> tuple[str, ...]:
+    """Return the formats, all for None; at least one has to be a TFLite file.
 
     Raises:
-        InputError: one is unknown, or there is no TFLite file.
+        InputError: a name is unknown, or there is no TFLite file.
     """
     names = tuple(FORMATS if names is None else names)
     for name in names:
         if name not in FORMATS:
             raise InputError(f"unknown format '{name}'{nearest(name, FORMATS)}")
     if set(names) <= {SAVED_MODEL}:
-        raise InputError(f"--formats needs one of {', '.join(FORMATS[:-1])}")
+        raise InputError(f"`formats` needs one of {', '.join(VARIANTS)}")
     return names
 
 
-def _check_nothing_else(out):
-    """InputError if a bundle that is to be replaced has files of other things beside its own."""
+def _check_only_bundle(out):
+    """InputError if the folder of a bundle to be replaced holds other files."""
     if not (out / card.NAME).exists():
         return
     try:
@@ -95,19 +116,25 @@ def _check_nothing_else(out):
     others = found - own - UNLISTED
     if others:
         raise InputError(
-            f"--out {out} has {min(others)}, which is not of its bundle; choose another folder,"
-            " or remove it first"
+            f"`out={out}` has {min(others)}, which is not part of the bundle; choose another"
+            " folder, or remove it first"
         )
 
 
-def _write_models(folder, module, chosen, sampler_weights):
-    for variant, name in VARIANTS.items():
-        if variant in chosen:
-            (folder / name).write_bytes(tflite.convert(module, variant))
-    if "sampler" in chosen:
-        (folder / SAMPLER).write_bytes(tflite.convert_sampler(module, sampler_weights))
+def _write_models(
+    folder: Path, module: ExportedModel, chosen: tuple[str, ...], sampler_weights: str
+) -> None:
+    for name, variant in VARIANTS.items():
+        if name in chosen:
+            content = (
+                convert_sampler(module, sampler_weights)
+                if name == "sampler"
+                else convert(module, name)
+            )
+            (folder / variant.file).write_bytes(content)
     if SAVED_MODEL in chosen:
-        saved_model.write(module, folder / SAVED_MODEL)
+        names = signatures.in_file(signatures.SAVED_MODEL, has_encoder(module.model))
+        saved_model.write(module, folder / SAVED_MODEL, names)
 
 
 def _write_picture(folder, run, model, prior):
@@ -118,50 +145,47 @@ def _write_picture(folder, run, model, prior):
     write_grid(folder / "samples.png", drawn, description)
 
 
-def _facts(folder, name, run, model, prior, arrays, sampler_weights):
-    files = card.listing(folder)
-    for file, variant in card.MODELS.items():
-        if file in files:
-            weights = sampler_weights if variant == "sampler" else card.TYPES[variant][0]
-            files[file] |= _model_facts(folder / file, variant, weights, arrays)
+def _model_facts(file: str, inspection: Inspection, weights: str) -> dict:
+    return card.model_facts(
+        file,
+        signatures=inspection.signatures,
+        operators=inspection.lint.operators,
+        delegates=inspection.lint.delegates,
+        parity=inspection.parity["decode"]["image"],
+        tolerance=tolerance(card.MODELS[file], weights).record(),
+        weights=weights,
+    )
+
+
+def _facts(
+    name: str,
+    run: Run,
+    model: GenerativeModel,
+    prior: Prior,
+    files: dict[str, dict],
+) -> card.Facts:
     config = run.config
-    painter = signatures.painter(model)
-    encoder = {"encoder_parameters": model.encoder.count_params()} if run.is_variational else {}
+    parameters = image_decoder(model).count_params()
+    encoder = {"encoder_parameters": model.encoder.count_params()} if has_encoder(model) else {}
     return card.Facts(
         name=name,
         summary=f"Draws images like those of {run.record['dataset']['name']}"
         f" from {prior.latent_dim} random numbers, with a {config.arch} of"
-        f" {painter.count_params():,} parameters.",
+        f" {parameters:,} parameters.",
         architecture={
             "arch": config.arch,
-            "kind": "variational" if run.is_variational else "adversarial",
+            "kind": model.kind,
             "preset": config.preset,
-            "parameters": painter.count_params(),
+            "parameters": parameters,
             **encoder,
         },
         prior=prior,
         image_shape=tuple(model.image_shape),
         files=files,
         recommended=card.recommended(
-            [files[name]["variant"] for name in files if name in card.MODELS]
+            [entry["variant"] for entry in files.values() if "variant" in entry]
         ),
         versions=runtime.versions(),
         command=shlex.join(["keras-ganvae", *sys.argv[1:]]),
         **card.run_facts(run.record, run.history()),
-    )
-
-
-def _model_facts(path, variant, weights, arrays):
-    parsed = flatbuffer.read(path)
-    report = lint.lint(parsed)
-    if not report.passed:
-        raise GateFailed(f"{path.name}: {report.findings[0]}")
-    return card.model_facts(
-        path.name,
-        signatures=parsed.signatures,
-        operators=report.operators,
-        delegates=report.delegates,
-        parity=measure(interpreter.open_model(parsed), arrays)["decode"]["image"],
-        tolerance=tolerance(variant, weights).record(),
-        weights=weights,
     )

@@ -12,35 +12,19 @@ from typing import Any
 import numpy as np
 
 from keras_ganvae.bundle import schema
-from keras_ganvae.bundle.formats import SAMPLER, VARIANTS
+from keras_ganvae.bundle.formats import VARIANTS
 from keras_ganvae.errors import InputError
 from keras_ganvae.files import sha256_of, write_text
 from keras_ganvae.priors import MixturePrior, NormalPrior
+from keras_ganvae.tflite.signatures import SIGNATURES
 
 NAME = "model_card.json"
 README = "README.md"
 SCHEMA = "keras-ganvae/model-card"
 SCHEMA_VERSION = 1
-BATCH = 16  # of the signature decode_16
 
-# The variant of each .tflite, and the types of its weights and activations.
-MODELS = {file: variant for variant, file in VARIANTS.items()} | {SAMPLER: "sampler"}
-TYPES = {
-    "float32": ("float32", "float32"),
-    "float16": ("float16", "float32"),
-    "dynamic_int8": ("int8", "float32"),
-    "int8": ("int8", "int8"),
-    "sampler": ("float32", "float32"),
-}
-
-# What most apps should take, the first that a bundle has.
-RECOMMENDED = {
-    "float16": "half the size of float32, and the same images to one grey level of 255",
-    "float32": "the reference",
-    "dynamic_int8": "the only one here that keeps float activations",
-    "int8": "the only one here",
-    "sampler": "the only one here",
-}
+MODELS = {each.file: name for name, each in VARIANTS.items()}
+LONG_LIST = 16  # numbers; a longer list is written without spaces
 
 MEANING = "0 is black, 1 is white, or a colour's full strength"
 LICENSE = "Apache-2.0 for these files; the terms of the data set they were trained on apply too"
@@ -109,10 +93,9 @@ def recommended(variants: Collection[str], worse: Collection[str] = ()) -> dict[
         variants: those of the bundle, at least one.
         worse: variants whose images a benchmark found worse than float32's.
     """
-    present = [variant for variant in RECOMMENDED if variant in variants]
-    chosen = next((variant for variant in present if variant not in worse), present[0])
-    file = next(file for file, variant in MODELS.items() if variant == chosen)
-    return {"file": file, "reason": RECOMMENDED[chosen]}
+    order = sorted((VARIANTS[name] for name in variants), key=lambda each: each.preference)
+    chosen = next((each for each in order if each.name not in worse), order[0])
+    return {"file": chosen.file, "reason": chosen.reason}
 
 
 def listing(folder: str | Path) -> dict[str, dict]:
@@ -152,7 +135,7 @@ def model_facts(
     return {
         "variant": variant,
         "weights": weights,
-        "activations": TYPES[variant][1],
+        "activations": VARIANTS[variant].activations,
         "signatures": list(signatures),
         "operators": [dict(each) for each in operators],
         "delegates": _merged(delegates),
@@ -301,25 +284,22 @@ def _numbers(array):
 
 
 def _signatures(size, image_shape, files):
-    """Each signature that a file of the bundle has: its files, inputs and outputs."""
-    pixels = {"shape": [1, *image_shape], "dtype": "float32", "range": [0, 1]}
-    latent = {"shape": [1, size], "dtype": "float32"}
-    latents = latent | {"shape": [BATCH, size]}
-    images = pixels | {"shape": [BATCH, *image_shape]}
-    seed = {"shape": [1], "dtype": "int32"}
-    known = {
-        "decode": ({"latent": latent}, {"image": pixels}),
-        "decode_16": ({"latent": latents}, {"image": images}),
-        "sample": ({"seed": seed}, {"image": pixels, "latent": latent}),
-        "encode": ({"image": pixels}, {"mean": latent, "log_variance": latent}),
-        "reconstruct": ({"image": pixels}, {"reconstruction": pixels}),
-    }
+    """Files, inputs and outputs of each signature that the bundle has."""
     found = {}
-    for name, (inputs, outputs) in known.items():
+    for name, each in SIGNATURES.items():
         having = [file for file, entry in files.items() if name in entry.get("signatures", ())]
         if having:
+            inputs, outputs = (
+                {key: _tensor(spec, each.batch, size, image_shape) for key, spec in side.items()}
+                for side in (each.inputs, each.outputs)
+            )
             found[name] = {"files": having, "inputs": inputs, "outputs": outputs}
     return found
+
+
+def _tensor(spec, batch, size, image_shape):
+    tensor = {"shape": list(spec.shape(batch, size, image_shape)), "dtype": spec.dtype}
+    return tensor | ({"range": [0, 1]} if spec.is_image else {})
 
 
 def _finite(value):
@@ -333,7 +313,7 @@ def _json(value, indent=""):
         items = [f"{inner}{json.dumps(key)}: {_json(item, inner)}" for key, item in value.items()]
     elif isinstance(value, list) and any(isinstance(item, list | dict) for item in value):
         items = [inner + _json(item, inner) for item in value]
-    elif isinstance(value, list) and len(value) > BATCH:  # a mixture's: spaces would be a tenth
+    elif isinstance(value, list) and len(value) > LONG_LIST:  # a mixture's: spaces would be a tenth
         return json.dumps(value, separators=(",", ":"))
     else:
         return json.dumps(value, ensure_ascii=False, allow_nan=False)

@@ -7,7 +7,8 @@ import numpy as np
 
 from keras_ganvae import data
 from keras_ganvae.bundle.formats import SAVED_MODEL
-from keras_ganvae.bundle.read import Bundle, Sampler
+from keras_ganvae.bundle.read import Bundle
+from keras_ganvae.bundle.sample import Sampler
 from keras_ganvae.errors import InputError
 from keras_ganvae.evaluation.floor import RealImages
 from keras_ganvae.metrics.distances import frechet_distance
@@ -66,7 +67,7 @@ def sources(
         InputError: the bundle was not made from `run`.
     """
     count, seed = real.settings.samples, real.settings.seed
-    sampler = Sampler(bundle.path, bundle, None)
+    sampler = Sampler(bundle.path, bundle)
     decode = keras_decoder(bundle, run)
     found = {"real images": lambda: real.train_sample}
     if decode is not None:

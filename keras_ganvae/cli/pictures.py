@@ -108,7 +108,7 @@ def _is_exported(source: Path) -> bool:
 
 
 def _sample_exported(args: argparse.Namespace) -> str:
-    from keras_ganvae.bundle.read import open_source  # loads LiteRT
+    from keras_ganvae.bundle.sample import open_source  # loads LiteRT
     from keras_ganvae.plots.output import sample_writer
 
     write = sample_writer(args.out)

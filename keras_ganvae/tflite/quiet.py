@@ -1,4 +1,4 @@
-"""TensorFlow's converters kept quiet, and their errors made into ours."""
+"""Silence TensorFlow's converters and turn their errors into `InputError`."""
 
 import contextlib
 import errno
@@ -6,16 +6,17 @@ import os
 import re
 import sys
 import warnings
+from collections.abc import Iterator
 
 from keras_ganvae.errors import InputError
 
 
 @contextlib.contextmanager
-def quietly(task: str):
-    """Hide what is printed inside, by Python and by C++, and report errors in one line.
+def quietly(task: str) -> Iterator[None]:
+    """Suppress all output, of Python and C++, and report errors in one line.
 
     Raises:
-        InputError: something inside failed; "can't TASK: " and the reason.
+        InputError: the block failed; the message is "can't TASK: " and the reason.
         OSError: the disk is full.
     """
     try:
@@ -24,7 +25,7 @@ def quietly(task: str):
             yield
     except InputError:
         raise
-    except Exception as error:  # TensorFlow raises whatever its layers below do
+    except Exception as error:  # TensorFlow raises whatever its layers do
         if os.strerror(errno.ENOSPC) in str(error):
             raise OSError(errno.ENOSPC, f"can't {task}") from error
         raise InputError(f"can't {task}: {_reason(error)}") from error
@@ -32,7 +33,7 @@ def quietly(task: str):
 
 @contextlib.contextmanager
 def _silence(stream, descriptor):
-    """Send a file descriptor, on which C++ writes too, nowhere for a while."""
+    """Redirect a file descriptor, which C++ writes to as well, to the null device."""
     stream.flush()
     kept = os.dup(descriptor)
     try:
@@ -46,7 +47,7 @@ def _silence(stream, descriptor):
 
 
 def _reason(error):
-    """The first line that says what went wrong, without the place that MLIR writes first."""
+    """The first line with a reason, without the location that MLIR puts before it."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     named = [line.partition("error:")[2].strip() for line in lines if "error:" in line]
     return re.sub(r"^loc\(.*\): ", "", (named or lines or [type(error).__name__])[0])

@@ -1,106 +1,70 @@
-"""What a .tflite file says, read with every offset checked.
+"""Read a .tflite file by TFLite's own schema, and check what it says.
 
-The native interpreter trusts its file: a single wrong offset can crash the process. Here a
-file is walked in Python, by the field numbers of TFLite's schema (schema.fbs, version 3),
-and refused unless every table, vector, index and buffer is inside it and fits.
+The schema's Python reader raises or returns nonsense where a file is damaged, but does not
+crash; `read_model` rejects the nonsense. The native interpreter trusts every offset of its file.
+So it gets `ModelFile.packed`: the same model, packed again by the schema's own writer.
 """
 
+import functools
 import math
 import os
-import struct
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from keras_ganvae.errors import InputError
+from keras_ganvae.errors import InputError, first_line
 
-MOST_BYTES = 2**30  # of a file; the networks here are a few MB
-MOST_ENTRIES = 10**6  # tables and vector entries: tables may share parts, and so multiply
-MOST_ELEMENTS = 2**28  # of one tensor
+MAX_BYTES = 2**28  # size of a file; the networks here are a few MB
+MAX_ELEMENTS = 2**28  # of one tensor
+TABLE_BYTES = 8  # what a table takes in a file at least: its header, and an offset to it
 
 IDENTIFIER = b"TFL3"
 VERSION = 3
 
-OPERATORS = {code: name for name, code in vars(schema.BuiltinOperator).items() if name[0] != "_"}
-DTYPES = {code: name for name, code in vars(schema.TensorType).items() if name[0] != "_"}
-# Those whose tensors are plain arrays.
-NUMPY = {
-    "FLOAT32": np.float32,
-    "FLOAT16": np.float16,
-    "FLOAT64": np.float64,
-    "INT8": np.int8,
-    "UINT8": np.uint8,
-    "INT16": np.int16,
-    "UINT16": np.uint16,
-    "INT32": np.int32,
-    "UINT32": np.uint32,
-    "INT64": np.int64,
-    "UINT64": np.uint64,
-    "BOOL": np.bool_,
-}
 
-# Fields of the operators' own tables: name -> (field number, struct format, default), the
-# format "*" for a vector of int32.
-_STRIDES = {"padding": (0, "b", 0), "stride_w": (1, "i", 0), "stride_h": (2, "i", 0)}
-OPTIONS = {
-    "Conv2DOptions": _STRIDES
-    | {"activation": (3, "b", 0), "dilation_w": (4, "i", 1), "dilation_h": (5, "i", 1)}
-    | {"bias_type": (6, "b", 0)},
-    "TransposeConvOptions": _STRIDES | {"activation": (3, "b", 0), "bias_type": (4, "b", 0)},
-    "FullyConnectedOptions": {
-        "activation": (0, "b", 0),
-        "weights_format": (1, "b", 0),
-        "keep_num_dims": (2, "?", False),
-        "asymmetric": (3, "?", False),
-        "bias_type": (4, "b", 0),
-    },
-    "DepthToSpaceOptions": {"block": (0, "i", 0)},
-    "ReshapeOptions": {"shape": (0, "*", ())},
-    "StridedSliceOptions": {
-        "begin_mask": (0, "i", 0),
-        "end_mask": (1, "i", 0),
-        "ellipsis_mask": (2, "i", 0),
-        "new_axis_mask": (3, "i", 0),
-        "shrink_axis_mask": (4, "i", 0),
-        "offset": (5, "?", False),
-    },
-    "ConcatenationOptions": {"axis": (0, "i", 0), "activation": (1, "b", 0)},
-    "PackOptions": {"count": (0, "i", 0), "axis": (1, "i", 0)},
-    "GatherOptions": {"axis": (0, "i", 0), "batch_dims": (1, "i", 0)},
-    "SplitOptions": {"count": (0, "i", 0)},
-    "ReducerOptions": {"keep_dims": (0, "?", False)},
-    "AddOptions": {"activation": (0, "b", 0)},
-    "SubOptions": {"activation": (0, "b", 0)},
-    "MulOptions": {"activation": (0, "b", 0)},
-    "DivOptions": {"activation": (0, "b", 0)},
-    "LeakyReluOptions": {"alpha": (0, "f", 0.0)},
-    "SqueezeOptions": {"axes": (0, "*", ())},
+def _names(enum: type) -> dict[int, str]:
+    return {code: name for name, code in vars(enum).items() if name[0] != "_"}
+
+
+OPERATORS = _names(schema.BuiltinOperator)
+DTYPES = _names(schema.TensorType)
+# Types whose tensors are plain arrays.
+NUMPY = {
+    name: np.dtype(name.lower())
+    for name in ("FLOAT16", "FLOAT32", "FLOAT64", "BOOL")
+    + ("INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64")
 }
-OPTION_TABLES = {code: name for name, code in vars(schema.BuiltinOptions).items() if name[0] != "_"}
+ACTIVATIONS = _names(schema.ActivationFunctionType)
 
 
 @dataclass(frozen=True, eq=False)
-class Quantisation:
-    """real = scale (integer - zero_point), along `axis` if there is more than one scale."""
+class Quantization:
+    """real = scale * (integer - zero_point), along `axis` where there are several scales."""
 
     scales: np.ndarray  # float32 (n,)
     zero_points: np.ndarray  # int64 (n,)
     axis: int
-    custom: bool  # another scheme, which is not read here
+    custom: bool  # another scheme, which this package does not read
 
 
 @dataclass(frozen=True, eq=False)
 class Tensor:
+    """One tensor. `data` holds the bytes of a constant, and is empty otherwise.
+
+    `shape_signature` is the shape with -1 for each dynamic axis.
+    """
+
     name: str
     shape: tuple
-    shape_signature: tuple  # with -1 for what may change; the shape where nothing may
+    shape_signature: tuple
     dtype: str
-    data: memoryview  # of a constant; else empty
-    quantisation: Quantisation
+    data: memoryview = field(repr=False)
+    quantization: Quantization
     is_variable: bool
-    is_sparse: bool
 
     @property
     def size(self) -> int:
@@ -112,77 +76,92 @@ class Tensor:
 
     @property
     def values(self) -> np.ndarray:
-        """A constant's numbers."""
+        """The numbers of a constant."""
         return np.frombuffer(self.data, NUMPY[self.dtype]).reshape(self.shape)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Operator:
-    name: str  # of BuiltinOperator; CUSTOM's own name stands in `custom`
+    """One operator with its tensors; an optional input that is absent is None.
+
+    `custom` is the name of a CUSTOM operator. `options` are the attributes of the schema's
+    `options_table`, by the schema's names. `has_extras` tells whether there are options of
+    another form, intermediate or variable tensors.
+    """
+
+    name: str
     version: int
     custom: str
-    inputs: tuple  # of tensor indices; -1 where an optional one is absent
-    outputs: tuple
-    options: dict | None  # None: it has none, or none that are read here
+    inputs: tuple[Tensor | None, ...]
+    outputs: tuple[Tensor, ...]
     options_table: str
-    plain: bool  # has no fields beyond those above
+    options: dict[str, Any]
+    has_extras: bool
+
+    @property
+    def activation(self) -> str:
+        """Name of the fused activation."""
+        code = self.options.get("fusedActivationFunction", 0)
+        return ACTIVATIONS.get(code, f"the unknown activation {code}")
 
 
-@dataclass(frozen=True)
-class Subgraph:
-    tensors: tuple
-    operators: tuple
-    inputs: tuple
-    outputs: tuple
+@dataclass(frozen=True, eq=False)
+class Graph:
+    tensors: tuple[Tensor, ...]
+    operators: tuple[Operator, ...]  # in the order of execution
 
 
-@dataclass(frozen=True)
-class Signature:
-    subgraph: int
-    inputs: dict  # name -> tensor index
-    outputs: dict
+@dataclass(frozen=True, eq=False)
+class SignatureTensors:
+    """One signature of a file: the index of its graph, its inputs and outputs by name."""
+
+    graph: int
+    inputs: dict[str, Tensor]
+    outputs: dict[str, Tensor]
 
 
-@dataclass(frozen=True)
-class Model:
-    """One file. `signatures` maps names to Signature; `content` is the whole of it."""
+@dataclass(frozen=True, eq=False)
+class ModelFile:
+    """The content of one .tflite file; `path` is its name in messages."""
 
     path: str
-    content: bytes = field(repr=False)
-    subgraphs: tuple = field(repr=False)
-    signatures: dict
-    description: str = ""
+    graphs: tuple[Graph, ...] = field(repr=False)
+    signatures: dict[str, SignatureTensors]
+    table: schema.ModelT = field(repr=False)
 
-    def tensors(self, signature, side):
-        """name -> Tensor of the "inputs" or "outputs" of a signature."""
-        each = self.signatures[signature]
-        tensors = self.subgraphs[each.subgraph].tensors
-        return {name: tensors[index] for name, index in getattr(each, side).items()}
+    @functools.cached_property
+    def packed(self) -> bytes:
+        """The model as a well-formed .tflite file."""
+        builder = flatbuffers.Builder(2**16)
+        builder.Finish(self.table.Pack(builder), IDENTIFIER)
+        return bytes(builder.Output())
 
 
-def read(source, path=None) -> Model:
+def read_model(source: str | os.PathLike | bytes, path: str | None = None) -> ModelFile:
     """Read a model from a path or from bytes.
 
     Args:
-        path: what to call bytes in messages.
+        source: path or content of the file.
+        path: name of the bytes in messages.
 
     Raises:
-        InputError: it can't be read, or is not a whole and consistent .tflite file.
+        InputError: the file can't be read, or is damaged.
     """
-    path = str(path or (source if isinstance(source, str | os.PathLike) else "the model"))
+    path = str(path or ("the model" if isinstance(source, bytes) else source))
     content = source if isinstance(source, bytes) else _content(source)
     try:
-        return _model(_File(content), path, content)
-    except (ValueError, struct.error, OverflowError) as error:
+        _demand(content[4:8] == IDENTIFIER, "it lacks the identifier TFL3")
+        return _model(path, _Unpacker(content).model())
+    except Exception as error:  # the schema's reader raises whatever its layers do
         raise InputError(
-            f"{path} is not a whole .tflite file: {error}; export or download it again"
+            f"{path} is not a valid .tflite file: {first_line(error)}; export or download it again"
         ) from error
 
 
 def _content(path):
     try:
-        if Path(path).stat().st_size > MOST_BYTES:
-            raise InputError(f"{path} is larger than {MOST_BYTES} bytes: no model of this package")
+        if Path(path).stat().st_size > MAX_BYTES:
+            raise InputError(f"{path} is larger than {MAX_BYTES} bytes: no model of this package")
         return Path(path).read_bytes()
     except FileNotFoundError as error:
         raise InputError(f"there is no {path}") from error
@@ -190,279 +169,222 @@ def _content(path):
         raise InputError(f"can't read {path}: {error.strerror or error}") from error
 
 
-# flatbuffers: little endian; a table begins with the distance back to its vtable, which
-# lists its own size, the table's size, and where each field is (0: absent).
-
-
-class _File:
-    def __init__(self, content):
-        self.content = content
-        self.entries = 0
-
-    def count(self, entries):
-        self.entries += entries
-        _demand(self.entries <= MOST_ENTRIES, "it has too many parts")
-
-    def get(self, format, position):
-        _demand(0 <= position <= len(self.content) - struct.calcsize(format), "it ends too early")
-        return struct.unpack_from("<" + format, self.content, position)[0]
-
-    def follow(self, position):
-        """Where the offset at `position` points to."""
-        _demand(position % 4 == 0, "an offset is misaligned")
-        distance = self.get("I", position)
-        _demand(distance > 0, "an offset points to itself")
-        return position + distance
-
-    def vector(self, position, item):
-        """(start, length) of the vector at `position`, with items of `item` bytes."""
-        length = self.get("I", position)
-        start = position + 4
-        _demand(start % min(item, 8) == 0, "a vector is misaligned")
-        _demand(start + length * item <= len(self.content), "a vector is longer than the file")
-        return start, length
-
-
-class _Table:
-    def __init__(self, file, position):
-        file.count(1)
-        _demand(position % 4 == 0, "a table is misaligned")
-        vtable = position - file.get("i", position)
-        _demand(vtable >= 0 and vtable % 2 == 0, "a vtable is outside the file")
-        self.file, self.position = file, position
-        vtable_size, self.size = file.get("H", vtable), file.get("H", vtable + 2)
-        _demand(vtable_size >= 4 and vtable_size % 2 == 0 and self.size >= 4, "a vtable is broken")
-        _demand(vtable + vtable_size <= len(file.content), "a vtable is outside the file")
-        _demand(position + self.size <= len(file.content), "a table is outside the file")
-        self.fields = struct.unpack_from(f"<{vtable_size // 2 - 2}H", file.content, vtable + 4)
-
-    def at(self, number, size):
-        """The position of a field of `size` bytes, or None."""
-        offset = self.fields[number] if number < len(self.fields) else 0
-        if offset == 0:
-            return None
-        _demand(4 <= offset <= self.size - size, "a field is outside its table")
-        _demand((self.position + offset) % size == 0, "a field is misaligned")
-        return self.position + offset
-
-    def scalar(self, number, format, default):
-        position = self.at(number, struct.calcsize(format))
-        if position is None:
-            return default
-        if format == "?":
-            value = self.file.get("B", position)
-            _demand(value <= 1, "a truth value is neither true nor false")
-            return bool(value)
-        return self.file.get(format, position)
-
-    def table(self, number):
-        position = self.at(number, 4)
-        return None if position is None else _Table(self.file, self.file.follow(position))
-
-    def tables(self, number):
-        position = self.at(number, 4)
-        if position is None:
-            return []
-        start, length = self.file.vector(self.file.follow(position), 4)
-        self.file.count(length)
-        places = range(start, start + 4 * length, 4)
-        return [_Table(self.file, self.file.follow(place)) for place in places]
-
-    def array(self, number, dtype):
-        position = self.at(number, 4)
-        if position is None:
-            return np.empty(0, dtype)
-        item = np.dtype(dtype).itemsize
-        start, length = self.file.vector(self.file.follow(position), item)
-        self.file.count(length)
-        return np.frombuffer(self.file.content, dtype, length, start)
-
-    def integers(self, number):
-        return tuple(int(each) for each in self.array(number, "<i4"))
-
-    def data(self, number):
-        position = self.at(number, 4)
-        if position is None:
-            return memoryview(b"")
-        start, length = self.file.vector(self.file.follow(position), 1)
-        _demand(start % 4 == 0, "a constant is misaligned")
-        return memoryview(self.file.content)[start : start + length]
-
-    def string(self, number):
-        position = self.at(number, 4)
-        if position is None:
-            return ""
-        start, length = self.file.vector(self.file.follow(position), 1)
-        # C++ reads on to the zero behind it.
-        _demand(self.file.get("B", start + length) == 0, "a text has no end")
-        self.file.count(length // 64)
-        return self.file.content[start : start + length].decode()
-
-
 def _demand(condition, otherwise):
     if not condition:
         raise ValueError(otherwise)
 
 
-def _model(file, path, content):
-    _demand(content[4:8] == IDENTIFIER, "it does not begin as one")
-    root = _Table(file, file.follow(0))
-    _demand(root.scalar(0, "I", 0) == VERSION, f"its schema is not version {VERSION}")
-    _demand(not root.tables(8) and not root.tables(9), "its weights are in another file")
-    codes = [_operator_code(table) for table in root.tables(1)]
-    buffers = [_buffer(table) for table in root.tables(4)]
-    subgraphs = tuple(_subgraph(table, codes, buffers) for table in root.tables(2))
-    _demand(subgraphs, "it has no graph")
-    for metadata in root.tables(6):
-        metadata.string(0)
-        _demand(metadata.scalar(1, "I", 0) < len(buffers), "it names a buffer that it lacks")
-    _demand(all(0 <= each < len(buffers) for each in root.integers(5)), "it lacks a buffer")
-    signatures = {}
-    for table in root.tables(7):
-        name, signature = _signature(table, subgraphs)
+class _Unpacker:
+    """Turns a file into the schema's objects.
+
+    Tables may share parts, so that a small file could unpack to a model that fills the
+    memory. All unpacked parts together must stay below twice the size of the file.
+    """
+
+    def __init__(self, content: bytes):
+        self.content = content
+        self.bytes_left = 2 * len(content)
+
+    def model(self) -> schema.ModelT:
+        root = schema.Model.GetRootAs(self.content, 0)
+        external = root.ExternalBufferGroupsLength() or root.ExternalBuffersLength()
+        _demand(not external, "its weights are in another file")
+        return schema.ModelT(
+            version=root.Version(),
+            operatorCodes=self._tables(root, "OperatorCodes", schema.OperatorCodeT),
+            subgraphs=[self._graph(root.Subgraphs(i)) for i in range(root.SubgraphsLength())],
+            buffers=self._tables(root, "Buffers", schema.BufferT),
+            signatureDefs=[
+                self._signature(root.SignatureDefs(i)) for i in range(root.SignatureDefsLength())
+            ],
+        )
+
+    def _graph(self, graph):
+        self._charge(TABLE_BYTES)
+        for i in range(graph.TensorsLength()):
+            tensor = graph.Tensors(i)
+            sparse = tensor.Sparsity() is not None or tensor.VariantTensorsLength()
+            _demand(not sparse, "a tensor is sparse or a variant")
+            self._charge(TABLE_BYTES)
+        return schema.SubGraphT(
+            tensors=self._tables(graph, "Tensors", schema.TensorT),
+            inputs=self._indices(graph.InputsAsNumpy()),
+            outputs=self._indices(graph.OutputsAsNumpy()),
+            operators=self._tables(graph, "Operators", schema.OperatorT),
+        )
+
+    def _signature(self, signature):
+        key = signature.SignatureKey()
+        self._charge(TABLE_BYTES + _bytes(key))
+        return schema.SignatureDefT(
+            inputs=self._tables(signature, "Inputs", schema.TensorMapT),
+            outputs=self._tables(signature, "Outputs", schema.TensorMapT),
+            signatureKey=key,
+            subgraphIndex=signature.SubgraphIndex(),
+        )
+
+    def _tables(self, parent, name, kind):
+        """Unpack a vector of tables to objects of `kind`."""
+        unpacked = []
+        for i in range(getattr(parent, f"{name}Length")()):
+            unpacked.append(kind.InitFromObj(getattr(parent, name)(i)))
+            self._charge(TABLE_BYTES + _bytes(unpacked[-1]))
+        return unpacked
+
+    def _indices(self, vector):
+        self._charge(_bytes(vector))
+        return np.asarray(vector if np.ndim(vector) else [], np.int32)  # 0 if it is absent
+
+    def _charge(self, size):
+        self.bytes_left -= size
+        _demand(self.bytes_left >= 0, "its parts overlap")
+
+
+def _bytes(value: Any) -> int:
+    """Bytes of the vectors and texts in an unpacked table."""
+    if isinstance(value, np.ndarray):
+        return value.nbytes
+    if isinstance(value, bytes):
+        return len(value)
+    return sum(map(_bytes, vars(value).values())) if hasattr(value, "__dict__") else 0
+
+
+def _model(path: str, table: schema.ModelT) -> ModelFile:
+    _demand(table.version == VERSION, f"its schema is not version {VERSION}")
+    codes = [_operator_code(each) for each in table.operatorCodes]
+    buffers = [_buffer(each) for each in table.buffers]
+    _demand(table.subgraphs, "it has no graph")
+    graphs = tuple(_graph(each, codes, buffers) for each in table.subgraphs)
+    signatures: dict[str, SignatureTensors] = {}
+    for each in table.signatureDefs:
+        name = _text(each.signatureKey)
         _demand(name and name not in signatures, "two signatures have one name")
-        signatures[name] = signature
-    return Model(path, content, subgraphs, signatures, root.string(3))
+        signatures[name] = _signature(each, table.subgraphs, graphs)
+    return ModelFile(path, graphs, signatures, table)
 
 
-def _operator_code(table):
-    """(name, version, custom name). The larger of two fields counts: the first has a byte."""
-    code = max(table.scalar(0, "b", 0), table.scalar(3, "i", 0))
+def _text(value: bytes | None) -> str:
+    return (value or b"").decode()
+
+
+def _operator_code(table: Any) -> tuple[str, int, str]:
+    """Name, version, custom name. The larger of two codes counts: the older one is a byte."""
+    code = max(table.deprecatedBuiltinCode, table.builtinCode)
     _demand(code in OPERATORS, f"operator {code} is unknown")
-    version = table.scalar(2, "i", 1)
-    _demand(1 <= version < 1000, f"{OPERATORS[code]} has version {version}")
-    return OPERATORS[code], version, table.string(1)
+    _demand(1 <= table.version < 1000, f"{OPERATORS[code]} has version {table.version}")
+    return OPERATORS[code], table.version, _text(table.customCode)
 
 
-def _buffer(table):
-    _demand(table.scalar(1, "Q", 0) <= 1 and table.scalar(2, "Q", 0) <= 1, "a buffer is elsewhere")
-    return table.data(0)
+def _buffer(table: Any) -> memoryview:
+    _demand(table.offset <= 1 and table.size <= 1, "a buffer is outside the flatbuffer")
+    return memoryview(b"" if table.data is None else table.data)
 
 
-def _subgraph(table, codes, buffers):
-    tensors = tuple(_tensor(each, buffers) for each in table.tables(0))
-    operators = tuple(_operator(each, codes) for each in table.tables(3))
-    graph = Subgraph(tensors, operators, table.integers(1), table.integers(2))
-    table.string(4)
-    _check_flow(graph)
-    return graph
+def _graph(table: Any, codes: list, buffers: list) -> Graph:
+    tensors = tuple(_tensor(each, buffers) for each in table.tensors)
+    operators = tuple(_operator(each, codes, tensors) for each in table.operators)
+    _check_flow(table, Graph(tensors, operators))
+    return Graph(tensors, operators)
 
 
-def _tensor(table, buffers):
-    shape = table.integers(0)
-    signature = table.integers(7) or shape
-    dtype = DTYPES.get(table.scalar(1, "b", 0))
-    index = table.scalar(2, "I", 0)
-    _demand(dtype is not None, "a tensor's type is unknown")
-    _demand(index < len(buffers), "a tensor's buffer is missing")
+def _tensor(table: Any, buffers: list) -> Tensor:
+    shape = _tuple(table.shape)
+    signature = _tuple(table.shapeSignature) or shape
+    dtype = DTYPES.get(table.type, "")
+    _demand(dtype, "a tensor's type is unknown")
+    _demand(table.buffer < len(buffers), "a tensor's buffer is missing")
     _demand(all(each >= 0 for each in shape), "a tensor's shape is negative")
-    _demand(math.prod(shape) <= MOST_ELEMENTS, "a tensor is too large")
+    _demand(math.prod(shape) <= MAX_ELEMENTS, "a tensor is too large")
     _demand(len(signature) == len(shape), "a tensor has two ranks")
-    _demand(
-        all(b in (-1, a) for a, b in zip(shape, signature, strict=True)), "a tensor has two shapes"
-    )
-    _demand(table.scalar(10, "I", 0) == 0, "a tensor's weights are in another file")
-    data = buffers[index]
-    sparse = table.table(6) is not None
-    if data and dtype in NUMPY and not sparse:
-        expected = math.prod(shape) * np.dtype(NUMPY[dtype]).itemsize
+    fits = all(b in (-1, a) for a, b in zip(shape, signature, strict=True))
+    _demand(fits, "a tensor has two shapes")
+    _demand(table.externalBuffer == 0, "a tensor's weights are in another file")
+    data = buffers[table.buffer]
+    if data and dtype in NUMPY:
+        expected = math.prod(shape) * NUMPY[dtype].itemsize
         _demand(len(data) == expected, f"a constant has {len(data)} bytes instead of {expected}")
-    return Tensor(
-        table.string(3),
-        shape,
-        signature,
-        dtype,
-        data,
-        _quantisation(table.table(4), shape),
-        table.scalar(5, "?", False),
-        sparse or bool(table.tables(9)),
-    )
+    quantization = _quantization(table.quantization, shape)
+    return Tensor(_text(table.name), shape, signature, dtype, data, quantization, table.isVariable)
 
 
-def _quantisation(table, shape):
-    if table is None:
-        return Quantisation(np.empty(0, np.float32), np.empty(0, np.int64), 0, False)
-    for number in (0, 1):  # calibrated ranges, which nothing here needs
-        table.array(number, "<f4")
-    scales, zeros = table.array(2, "<f4"), table.array(3, "<i8")
-    axis = table.scalar(6, "i", 0)
-    custom = table.scalar(4, "B", 0) != 0
+def _quantization(table: Any, shape: tuple) -> Quantization:
+    table = table or schema.QuantizationParametersT()
+    scales = np.asarray(_vector(table.scale), np.float32)
+    zeros = np.asarray(_vector(table.zeroPoint), np.int64)
+    axis, custom = table.quantizedDimension, table.detailsType != 0
     if len(scales) and not custom:
         _demand(len(zeros) in (0, len(scales)), "a tensor's zero points do not fit its scales")
         _demand(np.isfinite(scales).all() and (scales > 0).all(), "a scale is not above 0")
         if len(scales) > 1:
-            _demand(0 <= axis < len(shape), "a tensor is quantised along an axis that it lacks")
+            _demand(0 <= axis < len(shape), "a tensor is quantized along an axis that it lacks")
             _demand(len(scales) == shape[axis], "a tensor's scales do not fit its shape")
-    return Quantisation(scales, zeros, axis, custom)
+    return Quantization(scales, zeros, axis, custom)
 
 
-def _operator(table, codes):
-    index = table.scalar(0, "I", 0)
-    _demand(index < len(codes), "an operator is not in the list of operators")
-    name, version, custom = codes[index]
-    options_table = OPTION_TABLES.get(table.scalar(3, "B", 0))
-    _demand(options_table is not None, f"the options of {name} are unknown")
-    options = table.table(4)
-    known = OPTIONS.get(options_table)
-    plain = (
-        not custom
-        and not len(table.array(5, np.uint8))
-        and not len(table.array(7, np.uint8))
-        and not table.integers(8)
-        and table.scalar(9, "Q", 0) <= 1
-        and table.scalar(11, "B", 0) == 0
+def _operator(table: Any, codes: list, tensors: tuple) -> Operator:
+    _demand(table.opcodeIndex < len(codes), "an operator is not in the list of operators")
+    name, version, custom = codes[table.opcodeIndex]
+    inputs, outputs = _tuple(table.inputs), _tuple(table.outputs)
+    _demand(all(-1 <= i < len(tensors) for i in inputs), f"{name} reads a missing tensor")
+    _demand(all(0 <= i < len(tensors) for i in outputs), f"{name} writes a missing tensor")
+    options = table.builtinOptions
+    extras = (table.customOptions, table.mutatingVariableInputs, table.intermediates)
+    has_extras = (
+        bool(custom)
+        or any(len(_vector(each)) for each in extras)
+        or table.largeCustomOptionsOffset > 1
+        or table.builtinOptions2Type != 0
     )
     return Operator(
         name,
         version,
         custom,
-        table.integers(1),
-        table.integers(2),
-        _options(options, known) if options is not None and known is not None else None,
-        options_table,
-        plain,
+        tuple(tensors[i] if i >= 0 else None for i in inputs),
+        tuple(tensors[i] for i in outputs),
+        "" if options is None else type(options).__name__.removesuffix("T"),
+        {} if options is None else vars(options),
+        has_extras,
     )
 
 
-def _options(table, fields):
-    return {
-        name: table.integers(number) if format == "*" else table.scalar(number, format, default)
-        for name, (number, format, default) in fields.items()
-    }
-
-
-def _check_flow(graph):
-    """Every tensor that is read was written before: a constant, an input or a result."""
-    count = len(graph.tensors)
-    for index in (*graph.inputs, *graph.outputs):
-        _demand(0 <= index < count, "a graph lacks its own input or output")
-    constants = [each.is_constant or each.is_variable for each in graph.tensors]
-    _demand(len(set(graph.inputs)) == len(graph.inputs), "a graph has one input twice")
-    _demand(not any(constants[each] for each in graph.inputs), "a graph's input is a constant")
-    ready = {i for i in range(count) if constants[i]} | set(graph.inputs)
+def _check_flow(table: Any, graph: Graph) -> None:
+    """Every tensor is a constant, an input, or written by one operator before it is read."""
+    count, tensors = len(graph.tensors), graph.tensors
+    inputs, outputs = _tuple(table.inputs), _tuple(table.outputs)
+    inside = all(0 <= i < count for i in (*inputs, *outputs))
+    _demand(inside, "a graph lacks its own input or output")
+    _demand(len(set(inputs)) == len(inputs), "a graph has one input twice")
+    ready = {id(each) for each in tensors if each.is_constant or each.is_variable}
+    _demand(not ready & {id(tensors[i]) for i in inputs}, "a graph's input is a constant")
+    ready |= {id(tensors[i]) for i in inputs}
     for operator in graph.operators:
-        for index in operator.inputs:
-            _demand(-1 <= index < count, f"{operator.name} reads a tensor that is missing")
-            _demand(index in ready or index == -1, f"{operator.name} reads what nothing wrote")
-        for index in operator.outputs:
-            _demand(0 <= index < count, f"{operator.name} writes a tensor that is missing")
-            _demand(index not in ready, f"{operator.name} writes a tensor that is taken")
-            ready.add(index)
-    _demand(ready.issuperset(graph.outputs), "nothing writes an output of a graph")
+        for tensor in operator.inputs:
+            written = tensor is None or id(tensor) in ready
+            _demand(written, f"{operator.name} reads a tensor before it is written")
+        for tensor in operator.outputs:
+            _demand(id(tensor) not in ready, f"{operator.name} writes a tensor a second time")
+            ready.add(id(tensor))
+    _demand(all(id(tensors[i]) in ready for i in outputs), "a graph's output is never written")
 
 
-def _signature(table, subgraphs):
-    index = table.scalar(4, "I", 0)
-    _demand(index < len(subgraphs), "a signature lacks its graph")
-    graph = subgraphs[index]
-    inputs, outputs = _names(table.tables(0)), _names(table.tables(1))
-    _demand(set(inputs.values()) <= set(graph.inputs), "a signature's input is none of its graph")
-    _demand(set(outputs.values()) <= set(graph.outputs), "a signature's output is none")
-    _demand(len(set(inputs.values())) == len(graph.inputs), "a graph has an unnamed input")
-    return table.string(2), Signature(index, inputs, outputs)
+def _signature(table: Any, tables: list, graphs: tuple) -> SignatureTensors:
+    _demand(table.subgraphIndex < len(graphs), "a signature lacks its graph")
+    graph, tensors = tables[table.subgraphIndex], graphs[table.subgraphIndex].tensors
+    sides = []
+    for maps, indices in ((table.inputs, graph.inputs), (table.outputs, graph.outputs)):
+        names = {_text(each.name): each.tensorIndex for each in maps}
+        _demand(len(names) == len(maps) and "" not in names, "two inputs or outputs have one name")
+        inside = set(names.values()) <= set(_tuple(indices))
+        _demand(inside, "a signature's input or output is not its graph's")
+        sides.append({name: tensors[i] for name, i in names.items()})
+    inputs, outputs = sides
+    _demand(len(inputs) == len(graph.inputs), "a graph has an unnamed input")
+    return SignatureTensors(table.subgraphIndex, inputs, outputs)
 
 
-def _names(tables):
-    names = {table.string(0): table.scalar(1, "I", 0) for table in tables}
-    _demand(len(names) == len(tables) and "" not in names, "two inputs or outputs have one name")
-    return names
+def _vector(value: Any) -> Any:
+    return () if value is None else value
+
+
+def _tuple(value: Any) -> tuple[int, ...]:
+    return tuple(int(each) for each in _vector(value))

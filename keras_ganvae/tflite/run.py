@@ -1,94 +1,102 @@
-"""Running a .tflite file: the only module that touches the LiteRT interpreter."""
+"""Run a .tflite file: the only module that touches the LiteRT interpreter."""
 
 import contextlib
+import os
 from dataclasses import dataclass
 
 import numpy as np
 
 from keras_ganvae.errors import InputError, first_line
 from keras_ganvae.tflite import operators
-from keras_ganvae.tflite import read as flatbuffer
 from keras_ganvae.tflite.quiet import quietly
+from keras_ganvae.tflite.read import NUMPY, ModelFile, read_model
 
 
 @dataclass(frozen=True)
-class Port:
-    """One input or output of a signature."""
+class TensorInfo:
+    """Static shape and type of one input or output of a signature."""
 
     shape: tuple
     dtype: np.dtype
 
 
 @dataclass(frozen=True)
-class Signature:
-    """The inputs and outputs of a signature, name -> Port."""
+class SignatureInfo:
+    """The inputs and outputs of a signature by name."""
 
-    inputs: dict
-    outputs: dict
+    inputs: dict[str, TensorInfo]
+    outputs: dict[str, TensorInfo]
 
 
-class Model:
-    """A loaded model: `signatures` by name, and `run`. Not for several threads at once."""
+class LoadedModel:
+    """A model in an interpreter of its own; not thread-safe.
 
-    def __init__(self, parsed: flatbuffer.Model, threads: int):
+    Args:
+        file: a model that passed `operators.check`.
+        threads: number of CPU threads.
+    """
+
+    def __init__(self, file: ModelFile, threads: int):
         from ai_edge_litert.interpreter import Interpreter  # 0.1 s
 
-        self.path = parsed.path
+        self.path = file.path
         self.signatures = {
-            name: Signature(_ports(parsed, name, "inputs"), _ports(parsed, name, "outputs"))
-            for name in parsed.signatures
+            name: SignatureInfo(_info(each.inputs), _info(each.outputs))
+            for name, each in file.signatures.items()
         }
         with quietly(f"run {self.path}"):
-            self._interpreter = Interpreter(model_content=parsed.content, num_threads=threads)
+            self._interpreter = Interpreter(model_content=file.packed, num_threads=threads)
             self._runners = {
                 name: self._interpreter.get_signature_runner(name) for name in self.signatures
             }
-        self._has_run = set()
+        self._has_run: set[str] = set()
 
-    def run(self, signature: str, **inputs) -> dict[str, np.ndarray]:
-        """The outputs of one signature by name, copies.
+    def run(self, signature: str, **inputs: np.ndarray) -> dict[str, np.ndarray]:
+        """Copies of the outputs of one signature, by name.
 
         Raises:
-            InputError: there is no such signature, an input is missing or of another shape
-                or type, or the graph failed.
+            InputError: the signature does not exist, an input is missing or has the wrong
+                shape or type, or execution failed.
         """
         if signature not in self.signatures:
             raise InputError(
                 f"{self.path} has no signature {signature}; it has {', '.join(self.signatures)}"
             )
-        ports = self.signatures[signature].inputs
-        if set(inputs) != set(ports):
-            raise InputError(f"{signature} of {self.path} takes {', '.join(ports)}")
+        expected = self.signatures[signature].inputs
+        if set(inputs) != set(expected):
+            raise InputError(f"{signature} of {self.path} takes {', '.join(expected)}")
         arrays = {name: np.asarray(value) for name, value in inputs.items()}
         for name, array in arrays.items():
-            port = ports[name]
+            info = expected[name]
             # The interpreter would resize the graph to another shape.
-            if array.shape != port.shape or array.dtype != port.dtype:
+            if array.shape != info.shape or array.dtype != info.dtype:
                 raise InputError(
-                    f"{name} of {signature} in {self.path} is {port.dtype} {list(port.shape)},"
+                    f"{name} of {signature} in {self.path} is {info.dtype} {list(info.shape)},"
                     f" not {array.dtype} {list(array.shape)}"
                 )
         task = f"run {signature} of {self.path}"
-        # The first run prepares the graph, where XNNPACK says on stderr that it is there.
+        # XNNPACK announces itself on stderr when the first run prepares the graph.
         with _explained(task) if signature in self._has_run else quietly(task):
             results = self._runners[signature](**arrays)
         self._has_run.add(signature)
         return results
 
 
-def open_model(source, threads=1, path=None) -> Model:
-    """Load a .tflite file, after every part of it was checked.
+def open_model(
+    source: str | os.PathLike | bytes | ModelFile, threads: int = 1, path: str | None = None
+) -> LoadedModel:
+    """Load a .tflite file after checking every part of it.
 
     Args:
-        source: a path, bytes, or a parsed `flatbuffer.Model`.
-        threads: of the CPU.
-        path: what to call bytes in messages.
+        source: path or content of the file, or the result of `read_model`.
+        threads: number of CPU threads.
+        path: name of the bytes in messages.
 
     Raises:
-        InputError: it can't be read, is damaged, or asks for what can't be run here.
+        InputError: the file can't be read, is damaged, or needs what can't be run here.
     """
-    parsed = source if isinstance(source, flatbuffer.Model) else flatbuffer.read(source, path)
-    return Model(operators.check(parsed), threads)
+    file = source if isinstance(source, ModelFile) else read_model(source, path)
+    return LoadedModel(operators.check(file), threads)
 
 
 @contextlib.contextmanager
@@ -99,9 +107,5 @@ def _explained(task):
         raise InputError(f"can't {task}: {first_line(error)}") from error
 
 
-def _ports(parsed, signature, side):
-    tensors = parsed.tensors(signature, side)
-    return {
-        name: Port(each.shape, np.dtype(flatbuffer.NUMPY[each.dtype]))
-        for name, each in tensors.items()
-    }
+def _info(tensors):
+    return {name: TensorInfo(each.shape, NUMPY[each.dtype]) for name, each in tensors.items()}

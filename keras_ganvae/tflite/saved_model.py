@@ -1,22 +1,23 @@
-"""Writing a SavedModel: the signatures under their own names, over one set of weights."""
+"""Write a SavedModel: several signatures over one set of weights."""
+
+import os
+from collections.abc import Iterable
 
 import tensorflow as tf
 
-from keras_ganvae.tflite.functions import Exported
+from keras_ganvae.tflite.functions import ExportedModel
 from keras_ganvae.tflite.quiet import quietly
 
-# The converter drops the others where an endpoint is named `serve`: there is none.
-NAMES = ("decode", "sample", "encode", "reconstruct")
 
-
-def write(module: Exported, folder, names=NAMES):
-    """Write the signatures of `names` that the model has to a SavedModel folder.
+def write(exported: ExportedModel, folder: str | os.PathLike, names: Iterable[str]) -> None:
+    """Write the signatures `names` of a model to a SavedModel folder.
 
     Raises:
-        InputError: it can't be written.
+        InputError: TensorFlow can't write it.
+        OSError: the disk is full.
     """
     holder = tf.Module()
-    holder.weights = module.variables
-    signatures = {name: module.functions[name] for name in names if name in module.functions}
+    holder.weights = exported.variables
+    signatures = {name: exported.functions[name] for name in names}
     with quietly("write the SavedModel"):
         tf.saved_model.save(holder, str(folder), signatures=signatures)

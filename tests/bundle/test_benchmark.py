@@ -127,11 +127,11 @@ def test_the_data_set_is_the_one_of_the_card(tiny_bundle, tmp_path):
 
 
 def test_the_saved_model_decodes_like_the_model_of_the_run(run_of, tmp_path):
-    from keras_ganvae.bundle import build as recipe
+    from keras_ganvae.bundle.build import export
     from keras_ganvae.models import latents
 
     run = run_of("gan")
-    out = recipe.export(run, tmp_path / "gan", formats=["float32", "saved_model"])
+    out = export(run, tmp_path / "gan", formats=["float32", "saved_model"])
     decode = quality.keras_decoder(Bundle.open(out))
     z = run.prior().sample(3, 0)
     np.testing.assert_allclose(decode(z), latents.decode(run.model(), z), atol=1e-5)

@@ -1,4 +1,4 @@
-"""Golden numbers are the Keras model's own."""
+"""Golden numbers are outputs of the Keras model."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ def test_arrays(run_of, arch):
     assert not np.array_equal(arrays["latents"], arrays["seed_latents"])
 
 
-def test_what_the_encoder_makes(run_of):
+def test_encoder_outputs(run_of):
     run = run_of("cvae")  # trained on 0 and 1
     model = run.model()
     arrays = golden.make(model, run.prior())
@@ -41,7 +41,7 @@ def test_what_the_encoder_makes(run_of):
     assert (arrays["encode_images"] >= 0).all() and (arrays["encode_images"] <= 1).all()
 
 
-def test_written_and_made_again(run_of, tmp_path):
+def test_files_are_reproducible(run_of, tmp_path):
     run = run_of("vae")
     first, second = (golden.make(run.model(), run.prior()) for _ in range(2))
     for name, arrays in (("a.npz", first), ("b.npz", second)):

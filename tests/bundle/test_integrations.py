@@ -32,8 +32,8 @@ def bundle(request, tmp_path_factory, make_model, mixture, make_facts):
     """(folder, prior): a bundle of an untrained model, with its README."""
     from keras_ganvae.bundle import golden
     from keras_ganvae.priors import NormalPrior
-    from keras_ganvae.tflite import convert as tflite
-    from keras_ganvae.tflite import functions as signatures
+    from keras_ganvae.tflite.convert import convert, convert_sampler
+    from keras_ganvae.tflite.functions import exported
 
     arch, image_shape, latent_dim, contrast = request.param
     model = make_model(arch, image_shape=image_shape, latent_dim=latent_dim)
@@ -42,9 +42,9 @@ def bundle(request, tmp_path_factory, make_model, mixture, make_facts):
     raise_contrast(network, contrast)
     prior = mixture(3, latent_dim) if variational else NormalPrior(latent_dim)
     folder = tmp_path_factory.mktemp("bundle")
-    exported = signatures.exported(model, prior)
-    (folder / "model_float16.tflite").write_bytes(tflite.convert(exported, "float16"))
-    (folder / SAMPLER).write_bytes(tflite.convert_sampler(exported))
+    module = exported(model, prior)
+    (folder / "model_float16.tflite").write_bytes(convert(module, "float16"))
+    (folder / SAMPLER).write_bytes(convert_sampler(module))
     golden.write(folder / "golden.npz", golden.make(model, prior))
     files = cards.listing(folder)
     card = cards.build(make_facts(prior, variational, image_shape, files))

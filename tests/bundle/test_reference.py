@@ -9,7 +9,8 @@ import pytest
 from keras_ganvae import architectures
 from keras_ganvae.bundle import card as cards
 from keras_ganvae.bundle import readme
-from keras_ganvae.bundle.read import Bundle, open_source
+from keras_ganvae.bundle.read import Bundle
+from keras_ganvae.bundle.sample import open_source
 from keras_ganvae.bundle.verify import verify
 from keras_ganvae.metrics import features
 

@@ -1,4 +1,4 @@
-"""TFLite files and SavedModels: equal to the Keras model, and fit for a phone."""
+"""TFLite files and SavedModels equal the Keras model, and suit a phone."""
 
 import functools
 
@@ -7,15 +7,16 @@ import pytest
 import tensorflow as tf
 
 from keras_ganvae.bundle import golden
-from keras_ganvae.bundle.formats import VARIANTS
 from keras_ganvae.errors import InputError
 from keras_ganvae.models import latents
 from keras_ganvae.priors import NormalPrior
-from keras_ganvae.tflite import convert as tflite
-from keras_ganvae.tflite import functions as signatures
-from keras_ganvae.tflite import lint, saved_model
-from keras_ganvae.tflite import read as flatbuffer
-from keras_ganvae.tflite import run as interpreter
+from keras_ganvae.tflite import saved_model
+from keras_ganvae.tflite.convert import QUANTIZATIONS, convert, convert_sampler
+from keras_ganvae.tflite.functions import ExportedModel, exported, image_decoder
+from keras_ganvae.tflite.lint import lint
+from keras_ganvae.tflite.read import read_model
+from keras_ganvae.tflite.run import open_model
+from keras_ganvae.tflite.signatures import GOLDEN_COUNT, SAVED_MODEL, in_file
 
 ARCHS = ("gan", "dcgan", "vae", "cvae")
 CASES = [(arch, preset) for arch in ARCHS for preset in ("default", "paper")]
@@ -46,7 +47,7 @@ def module_of(shaken):
     @functools.cache
     def make(arch, preset="default"):
         model = shaken(arch, preset)
-        return signatures.exported(model, NormalPrior(model.latent_dim))
+        return exported(model, NormalPrior(model.latent_dim))
 
     return make
 
@@ -59,15 +60,15 @@ def converted(module_of):
     def make(arch, variant, preset="default"):
         module = module_of(arch, preset)
         if variant.startswith("sampler"):
-            return tflite.convert_sampler(module, variant.removeprefix("sampler_"))
-        return tflite.convert(module, variant)
+            return convert_sampler(module, variant.removeprefix("sampler_"))
+        return convert(module, variant)
 
     return make
 
 
 def _errors(module, content, count=50):
-    """|image - Keras's image| of latents that calibration did not see."""
-    model = interpreter.open_model(content)
+    """|image - Keras's image| for latents that calibration did not use."""
+    model = open_model(content)
     z = module.prior.sample(count, 77)
     found = np.concatenate([model.run("decode", latent=each[None])["image"] for each in z])
     assert found.dtype == np.float32
@@ -96,8 +97,8 @@ def test_presets_are_converted_exactly_and_lint_clean(module_of, converted, case
     arch, preset = case
     content = converted(arch, "float32", preset)
     assert _errors(module_of(*case), content, 10).max() <= 1e-5
-    parsed = flatbuffer.read(content)
-    assert [str(finding) for finding in lint.lint(parsed).findings] == []
+    parsed = read_model(content)
+    assert [str(finding) for finding in lint(parsed).findings] == []
     versions = [each.version for each in _operators(parsed) if each.name == "TRANSPOSE_CONV"]
     assert all(version <= 3 for version in versions)
     assert len(versions) == (3 if case in (("dcgan", "paper"), ("cvae", "paper")) else 0)
@@ -107,30 +108,31 @@ def test_presets_are_converted_exactly_and_lint_clean(module_of, converted, case
 
 def test_the_8_bit_files_and_the_sampler_are_lint_clean(converted):
     for variant in ("float16", "dynamic_int8", "int8", "sampler_float32", "sampler_float16"):
-        findings = lint.lint(flatbuffer.read(converted("cvae", variant))).findings
+        findings = lint(read_model(converted("cvae", variant))).findings
         assert [str(finding) for finding in findings] == [], variant
 
 
 def test_int8_is_integer_between_its_float_ends(converted):
-    parsed = flatbuffer.read(converted("cvae", "int8"))
-    graph = parsed.subgraphs[0]
+    parsed = read_model(converted("cvae", "int8"))
+    graph = parsed.graphs[0]
     first, *inside, last = graph.operators
     assert (first.name, last.name) == ("QUANTIZE", "DEQUANTIZE")
-    assert {graph.tensors[i].dtype for each in inside for i in each.outputs} == {"INT8"}
-    for side in ("inputs", "outputs"):
-        assert {each.dtype for each in parsed.tensors("decode", side).values()} == {"FLOAT32"}
+    assert {tensor.dtype for each in inside for tensor in each.outputs} == {"INT8"}
+    decode = parsed.signatures["decode"]
+    ends = (*decode.inputs.values(), *decode.outputs.values())
+    assert {each.dtype for each in ends} == {"FLOAT32"}
 
 
 def _scales(parsed, name):
-    """How many scales the weights of the first operator of a name have."""
-    graph = parsed.subgraphs[0]
-    weights = next(each.inputs[1] for each in graph.operators if each.name == name)
-    return len(graph.tensors[weights].quantisation.scales)
+    """Number of scales of the weights of the first operator of a name."""
+    operators = parsed.graphs[0].operators
+    weights = next(each.inputs[1] for each in operators if each.name == name)
+    return len(weights.quantization.scales)
 
 
 @pytest.mark.parametrize("variant", ["dynamic_int8", "int8"])
 def test_weights_have_a_scale_for_each_channel(converted, variant):
-    cvae, vae = (flatbuffer.read(converted(arch, variant)) for arch in ("cvae", "vae"))
+    cvae, vae = (read_model(converted(arch, variant)) for arch in ("cvae", "vae"))
     assert _scales(cvae, "CONV_2D") == 64
     assert _scales(vae, "FULLY_CONNECTED") == 256
     assert _scales(cvae, "FULLY_CONNECTED") == 1, "with so few inputs, they would cost too much"
@@ -141,7 +143,7 @@ def test_weights_have_a_scale_for_each_channel(converted, variant):
     [("float32", 1), ("float16", 1 / 2), ("dynamic_int8", 1 / 4), ("int8", 1 / 4)],
 )
 def test_sizes(module_of, converted, variant, share):
-    weights = 4 * signatures.painter(module_of("vae").model).count_params()
+    weights = 4 * image_decoder(module_of("vae").model).count_params()
     assert 0.99 < len(converted("vae", variant)) / (weights * share) < 1.15
 
 
@@ -149,7 +151,7 @@ def test_sizes(module_of, converted, variant, share):
 def test_the_samplers_signatures_share_their_weights(module_of, converted, weights):
     module = module_of("cvae")
     content = converted("cvae", f"sampler_{weights}")
-    assert set(flatbuffer.read(content).signatures) == set(module.functions)
+    assert set(read_model(content).signatures) == set(module.functions)
     numbers = sum(int(np.prod(variable.shape)) for variable in module.variables)
     assert len(content) < numbers * {"float32": 4, "float16": 2}[weights] + 50_000
 
@@ -157,14 +159,14 @@ def test_the_samplers_signatures_share_their_weights(module_of, converted, weigh
 @pytest.mark.parametrize(("weights", "tolerance"), [("float32", 1e-5), ("float16", 2e-2)])
 def test_every_signature_of_the_sampler(module_of, converted, weights, tolerance):
     module = module_of("cvae")
-    model = interpreter.open_model(converted("cvae", f"sampler_{weights}"))
+    model = open_model(converted("cvae", f"sampler_{weights}"))
     arrays = golden.make(module.model, module.prior)
 
     def check(found, wanted, atol=tolerance):
         np.testing.assert_allclose(found, wanted, rtol=0, atol=atol)
 
     check(model.run("decode_16", latent=arrays["latents"])["image"], arrays["images"])
-    for i in range(golden.COUNT):
+    for i in range(GOLDEN_COUNT):
         one = slice(i, i + 1)
         sampled = model.run("sample", seed=arrays["seeds"][one])
         check(sampled["latent"], arrays["seed_latents"][one], 1e-5)
@@ -176,28 +178,28 @@ def test_every_signature_of_the_sampler(module_of, converted, weights, tolerance
         check(rebuilt["reconstruction"], arrays["reconstructions"][one])
 
 
-@pytest.mark.parametrize("variant", [*VARIANTS, "sampler_float16"])
+@pytest.mark.parametrize("variant", [*QUANTIZATIONS, "sampler_float16"])
 def test_the_same_model_gives_the_same_bytes(module_of, converted, variant):
-    again = signatures.exported(module_of("cvae").model, module_of("cvae").prior)
+    again = exported(module_of("cvae").model, module_of("cvae").prior)
     found = (
-        tflite.convert_sampler(again, "float16")
+        convert_sampler(again, "float16")
         if variant == "sampler_float16"
-        else tflite.convert(again, variant)
+        else convert(again, variant)
     )
     assert found == converted("cvae", variant)
 
 
 def test_colour(make_model):
     model = make_model("cvae", image_shape=(32, 32, 3))
-    module = signatures.exported(model, NormalPrior(model.latent_dim))
-    content = tflite.convert(module, "float32")
-    assert flatbuffer.read(content).tensors("decode", "outputs")["image"].shape == (1, 32, 32, 3)
+    module = exported(model, NormalPrior(model.latent_dim))
+    content = convert(module, "float32")
+    assert read_model(content).signatures["decode"].outputs["image"].shape == (1, 32, 32, 3)
     assert _errors(module, content, 5).max() <= 1e-5
 
 
 def test_saved_model(module_of, tmp_path):
     module = module_of("cvae")
-    saved_model.write(module, tmp_path / "saved_model")
+    saved_model.write(module, tmp_path / "saved_model", in_file(SAVED_MODEL))
     loaded = tf.saved_model.load(str(tmp_path / "saved_model")).signatures
     assert set(loaded) == {"decode", "sample", "encode", "reconstruct"}
     arrays = golden.make(module.model, module.prior)
@@ -209,20 +211,21 @@ def test_saved_model(module_of, tmp_path):
 
 def test_a_gans_saved_model_leaves_the_discriminator_out(module_of, tmp_path):
     module = module_of("gan")
-    saved_model.write(module, tmp_path)
+    saved_model.write(module, tmp_path, in_file(SAVED_MODEL, has_encoder=False))
     assert set(tf.saved_model.load(str(tmp_path)).signatures) == {"decode", "sample"}
     data = sum(path.stat().st_size for path in (tmp_path / "variables").iterdir())
-    assert data < 4 * signatures.painter(module.model).count_params() + 50_000
+    assert data < 4 * image_decoder(module.model).count_params() + 50_000
 
 
 def test_an_operator_that_a_phone_lacks(capfd):
     def decode(latent):
         return {"image": tf.linalg.det(tf.reshape(latent, (1, 2, 2)))}
 
-    functions = {"decode": signatures.function(decode, "latent", (1, 4))}
-    module = signatures.Exported(None, NormalPrior(4), functions, [])
+    spec = tf.TensorSpec((1, 4), name="latent")
+    functions = {"decode": tf.function(decode, input_signature=[spec])}
+    module = ExportedModel(None, NormalPrior(4), functions, [])
     with pytest.raises(InputError, match="can't convert the model .*tf.MatrixDeterminant") as info:
-        tflite.convert(module, "float32")
+        convert(module, "float32")
     assert len(str(info.value).splitlines()) == 1
     assert capfd.readouterr() == ("", "")
 
@@ -230,14 +233,14 @@ def test_an_operator_that_a_phone_lacks(capfd):
 def test_a_saved_model_that_can_not_be_written(module_of, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="can't write the SavedModel: "):
-        saved_model.write(module_of("cvae"), tmp_path / "file" / "saved_model")
+        saved_model.write(module_of("cvae"), tmp_path / "file" / "saved_model", ["decode"])
 
 
 def test_conversion_is_quiet(module_of, capfd):
     capfd.readouterr()
-    tflite.convert(module_of("cvae"), "int8")
+    convert(module_of("cvae"), "int8")
     assert capfd.readouterr() == ("", "")
 
 
 def _operators(parsed):
-    return [each for graph in parsed.subgraphs for each in graph.operators]
+    return [each for graph in parsed.graphs for each in graph.operators]

@@ -1,4 +1,4 @@
-"""The functions that are exported, before any conversion."""
+"""The exported TensorFlow functions, before any conversion."""
 
 import keras
 import numpy as np
@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from keras_ganvae.models import latents
 from keras_ganvae.priors import NormalPrior
-from keras_ganvae.tflite import functions as signatures
+from keras_ganvae.tflite.functions import exported, for_int8, image_network, in_float32
 
 CASES = [
     (arch, preset) for arch in ("gan", "dcgan", "vae", "cvae") for preset in ("default", "paper")
@@ -23,8 +23,8 @@ def z():
 def _specs(function):
     concrete = function.get_concrete_function()
     inputs = concrete.structured_input_signature[0]
-    ports = {each.name: (tuple(each.shape), each.dtype) for each in inputs}
-    return ports | {
+    specs = {each.name: (tuple(each.shape), each.dtype) for each in inputs}
+    return specs | {
         name: (tuple(each.shape), each.dtype) for name, each in concrete.structured_outputs.items()
     }
 
@@ -40,7 +40,7 @@ def test_names_shapes_and_types(make_model):
     }
     for arch, names in (("cvae", list(wanted)), ("dcgan", ["decode", "decode_16", "sample"])):
         model = make_model(arch, image_shape=(8, 12, 3), latent_dim=4)
-        module = signatures.exported(model, NormalPrior(4))
+        module = exported(model, NormalPrior(4))
         assert {name: _specs(each) for name, each in module.functions.items()} == {
             name: wanted[name] for name in names
         }
@@ -50,7 +50,7 @@ def test_names_shapes_and_types(make_model):
 def test_images_are_the_models_own(make_model, z, case):
     model = make_model(*case)
     before = model.get_weights()
-    module = signatures.exported(model, NormalPrior(model.latent_dim))
+    module = exported(model, NormalPrior(model.latent_dim))
     images = module.functions["decode_16"](z(model))["image"].numpy()
     np.testing.assert_allclose(images, latents.decode(model, z(model)), rtol=0, atol=2e-6)
     assert images.min() >= 0 and images.max() <= 1 and images.std() > 1e-3
@@ -58,10 +58,10 @@ def test_images_are_the_models_own(make_model, z, case):
         np.testing.assert_array_equal(old, new)
 
 
-def test_the_moving_average_is_exported(make_model, z):
+def test_ema_weights_are_exported(make_model, z):
     model = make_model("gan")
     model.generator.set_weights([0 * each for each in model.generator.get_weights()])
-    images = signatures.exported(model, NormalPrior(64)).functions["decode_16"](z(model))["image"]
+    images = exported(model, NormalPrior(64)).functions["decode_16"](z(model))["image"]
     assert images.numpy().std() > 0.01
 
 
@@ -69,7 +69,7 @@ def test_the_contrast_is_exported(make_model, z):
     model = make_model("cvae")
     plain = latents.decode(model, z(model))
     model.contrast = 1.5
-    module = signatures.exported(model, NormalPrior(model.latent_dim))
+    module = exported(model, NormalPrior(model.latent_dim))
     images = module.functions["decode_16"](z(model))["image"]
     np.testing.assert_allclose(images, latents.decode(model, z(model)), rtol=0, atol=2e-6)
     assert np.abs(images - plain).max() > 1e-3
@@ -77,7 +77,7 @@ def test_the_contrast_is_exported(make_model, z):
 
 def test_sample_draws_from_the_prior(make_model, mixture):
     model, prior = make_model("vae", latent_dim=4), mixture(5, 4)
-    sample = signatures.exported(model, prior).functions["sample"]
+    sample = exported(model, prior).functions["sample"]
     for seed in np.int32([0, 7, -3]):
         found = sample(tf.constant([seed]))
         wanted = prior.draw(seed[None])
@@ -86,14 +86,14 @@ def test_sample_draws_from_the_prior(make_model, mixture):
 
 
 @pytest.mark.parametrize("binarize", ["stochastic", "threshold", "none"])
-def test_the_encoder_sees_what_it_was_trained_on(make_model, binarize):
+def test_the_encoder_rounds_if_it_was_trained_on_0_and_1(make_model, binarize):
     model = make_model("vae", latent_dim=4, binarize=binarize)
     image = np.random.default_rng(0).random((1, 28, 28, 1), dtype=np.float32)
     image[0, 0, 0, 0] = 0.5  # not above a half
-    functions = signatures.exported(model, NormalPrior(4)).functions
+    functions = exported(model, NormalPrior(4)).functions
     found = functions["encode"](image)
-    seen = image if binarize == "none" else np.float32(image > 0.5)
-    mean, log_variance = model.encode(seen)
+    rounded = image if binarize == "none" else np.float32(image > 0.5)
+    mean, log_variance = model.encode(rounded)
     np.testing.assert_allclose(found["mean"], mean, rtol=0, atol=1e-5)
     np.testing.assert_allclose(found["log_variance"], log_variance, rtol=0, atol=1e-5)
     reconstruction = functions["reconstruct"](image)["reconstruction"]
@@ -106,8 +106,8 @@ def test_mixed_precision_is_exported_in_float32(make_model, z, arch):
     try:
         mixed = make_model(arch, precision="bfloat16")
         mixed.set_weights(plain.get_weights())
-        copy = signatures.in_float32(mixed)
-        images = signatures.exported(mixed, NormalPrior(24)).functions["decode_16"]
+        copy = in_float32(mixed)
+        images = exported(mixed, NormalPrior(24)).functions["decode_16"]
         found = images(z(mixed)[:, : mixed.latent_dim])["image"].numpy()
     finally:
         keras.config.set_dtype_policy("float32")
@@ -121,11 +121,11 @@ def test_logits_are_bounded_for_int8_only(make_model, z):
     model = make_model("vae")
     bias = model.decoder.layers[-2].bias
     bias.assign(tf.concat([tf.fill([392], -50.0), tf.fill([392], 5.0)], axis=0))
-    module = signatures.exported(model, NormalPrior(32))
+    module = exported(model, NormalPrior(32))
     wanted = latents.decode(model, z(model)[:1])
     top = module.functions["decode"](z(model)[:1])["image"][0, :14].numpy()
     assert top.max() < 1e-15
-    bounded = signatures.for_int8(module).functions["decode"](z(model)[:1])["image"].numpy()
+    bounded = for_int8(module).functions["decode"](z(model)[:1])["image"].numpy()
     np.testing.assert_allclose(bounded[0, :14], 1 / (1 + np.exp(8)), rtol=1e-4)
     np.testing.assert_allclose(bounded[0, 14:], wanted[0, 14:], rtol=0, atol=2e-6)
 
@@ -135,6 +135,6 @@ def test_a_network_that_ends_in_another_way_is_left_alone(make_model, z):
     for network in (model.generator, model.averaged_generator):
         network.layers[-1].offset = 0.25
         network.layers[-1].scale = 0.25
-    images = signatures.image_network(model)(z(model))
+    images = image_network(model)(z(model))
     np.testing.assert_array_equal(images, latents.decode(model, z(model)))
     assert images.numpy().max() < 0.5

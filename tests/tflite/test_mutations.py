@@ -1,17 +1,19 @@
-"""Files that were damaged at random: an error every time, never a crash or a hang.
+"""Randomly damaged files: one clear error every time, never a crash, a hang, or full memory.
 
-The native interpreter runs what the checks let pass, so the cases run in another process
-whose death is seen. `python test_mutations.py KIND FILE FIRST COUNT` runs more of them; each
-case is made of its number alone.
+The native interpreter runs what passes the checks, so the cases run in other processes, whose
+death would show. `python test_mutations.py KIND FILE FIRST COUNT` runs more cases; each
+depends on its number alone.
 """
 
 import collections
 import json
 import random
+import resource
 import shutil
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -22,19 +24,21 @@ from keras_ganvae.bundle.formats import GOLDEN
 from keras_ganvae.bundle.read import Bundle, read_golden
 from keras_ganvae.bundle.verify import verify
 from keras_ganvae.errors import GateFailed, InputError
-from keras_ganvae.tflite import read as flatbuffer
-from keras_ganvae.tflite import run as interpreter
+from keras_ganvae.tflite.read import read_model
+from keras_ganvae.tflite.run import open_model
 
-TIMEOUT = 300  # seconds: a hang
-# Values that lengths, offsets and indices break at.
+WORKERS = 2
+TIMEOUT = 300  # seconds until a process counts as hanging
+MAX_MEMORY = 4 * 2**30  # bytes of address space of a process
+# Values that often break lengths, offsets and indices.
 WORDS = (0, 1, 2, 3, 4, 8, 127, 128, 255, 256, 2**15, 2**16, 2**31 - 1, 2**31, 2**32 - 1)
 
 
 def damaged(content: bytes, spots, case: int) -> bytes:
-    """The file with a few bits, bytes or words changed, cut short, or replaced by noise.
+    """Change a few bits, bytes or words, cut the file short, or replace it by noise.
 
     Args:
-        spots: the positions of what is no weight, which most damage goes to.
+        spots: positions that hold no weights, where most damage goes.
     """
     rng = random.Random(case)
     kind = rng.choice(("bits", "bytes", "spots", "spots", "words", "words", "cut", "noise"))
@@ -59,10 +63,10 @@ def damaged(content: bytes, spots, case: int) -> bytes:
 
 
 def spots_of(content: bytes) -> list[int]:
-    """Where a model keeps what is no weight."""
+    """The positions in a model that hold no weights."""
     start = np.frombuffer(content, np.uint8).ctypes.data
     free = np.ones(len(content), bool)
-    for graph in flatbuffer.read(content).subgraphs:
+    for graph in read_model(content).graphs:
         for tensor in graph.tensors:
             if len(tensor.data) > 64:
                 first = np.frombuffer(tensor.data, np.uint8).ctypes.data - start
@@ -71,9 +75,9 @@ def spots_of(content: bytes) -> list[int]:
 
 
 def run_model(content: bytes):
-    model = interpreter.open_model(content)
+    model = open_model(content)
     for name, signature in model.signatures.items():
-        inputs = {key: np.ones(port.shape, port.dtype) for key, port in signature.inputs.items()}
+        inputs = {key: np.ones(each.shape, each.dtype) for key, each in signature.inputs.items()}
         for _ in range(2):
             model.run(name, **inputs)
 
@@ -93,7 +97,7 @@ def read_card(content: bytes, folder):
 
 
 def run_cases(kind, path, first, count) -> dict:
-    """Outcomes of `count` cases and how many there were of each; raises on any other."""
+    """How many cases were accepted and refused; raises any other error."""
     path = Path(path)
     content = path.read_bytes()
     spots = spots_of(content) if kind == "model" else range(len(content))
@@ -112,43 +116,54 @@ def run_cases(kind, path, first, count) -> dict:
                 else:
                     read_card(damage, copy)
                 counts["accepted"] += 1
-            except (InputError, GateFailed):
+            except (InputError, GateFailed) as error:
+                assert str(error) and "\n" not in str(error)
                 counts["refused"] += 1
     return dict(counts)
 
 
-def in_another_process(kind, path, count):
+def _in_other_process(kind, path, first, count):
     done = subprocess.run(
-        [sys.executable, __file__, kind, str(path), "0", str(count)],
+        [sys.executable, __file__, kind, str(path), str(first), str(count)],
         capture_output=True,
         text=True,
         check=False,
         timeout=TIMEOUT,
     )
     assert done.returncode == 0, f"exit {done.returncode}: {done.stderr[-1000:]}"
-    return json.loads(done.stdout)
+    return collections.Counter(json.loads(done.stdout))
 
 
+def in_other_processes(kind, path, count):
+    """Counts of accepted and refused cases, over `WORKERS` processes."""
+    part = count // WORKERS
+    with ThreadPoolExecutor(WORKERS) as pool:
+        parts = pool.map(lambda i: _in_other_process(kind, path, i * part, part), range(WORKERS))
+        return sum(parts, collections.Counter())
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "count"),
-    [("model.tflite", 400), ("model_int8.tflite", 400), ("sampler.tflite", 300)],
+    [("model.tflite", 4000), ("model_int8.tflite", 4000), ("sampler.tflite", 2000)],
 )
 def test_models(tiny_bundle, name, count):
-    counts = in_another_process("model", tiny_bundle("vae") / name, count)
-    # Some damage goes to weights and names, and is none.
+    counts = in_other_processes("model", tiny_bundle("vae") / name, count)
+    # Damage to weights and names is harmless.
     assert counts["refused"] > count / 3 and counts["accepted"] > count / 20
 
 
 def test_golden_numbers(tiny_bundle):
-    counts = in_another_process("golden", tiny_bundle("vae") / GOLDEN, 500)
+    counts = in_other_processes("golden", tiny_bundle("vae") / GOLDEN, 500)
     assert counts["refused"] > 400
 
 
 def test_cards(tiny_bundle):
-    counts = in_another_process("card", tiny_bundle("vae") / card.NAME, 150)
+    counts = in_other_processes("card", tiny_bundle("vae") / card.NAME, 150)
     assert counts["refused"] > 75
 
 
 if __name__ == "__main__":
+    resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY, MAX_MEMORY))
     kind, path, first, count = sys.argv[1:]
     print(json.dumps(run_cases(kind, path, int(first), int(count))))

@@ -1,4 +1,4 @@
-"""The numbers behind sample(seed): how normal they are, and the same in every graph."""
+"""The random numbers behind `sample`: normally distributed, and the same in every graph."""
 
 import numpy as np
 import pytest
@@ -7,11 +7,11 @@ from scipy import stats
 
 from keras_ganvae.priors import MixturePrior, NormalPrior
 from keras_ganvae.priors import random as noise
-from keras_ganvae.tflite import convert as tflite
-from keras_ganvae.tflite import functions as signatures
 from keras_ganvae.tflite import random as graph
-from keras_ganvae.tflite import run as interpreter
 from keras_ganvae.tflite import saved_model
+from keras_ganvae.tflite.convert import convert_sampler
+from keras_ganvae.tflite.functions import ExportedModel
+from keras_ganvae.tflite.run import open_model
 
 DRAWS = 10**6
 EXTREMES = np.int32([0, -1, 1, 2**31 - 1, -(2**31)])
@@ -48,9 +48,10 @@ def seeds():
 
 
 def _module(prior):
-    """A module whose one signature draws z."""
-    call = signatures.function(lambda seed: {"z": graph.draw(prior, seed)}, "seed", (1,), tf.int32)
-    return signatures.Exported(None, prior, {"draw": call}, [])
+    """A module whose only signature draws z."""
+    spec = tf.TensorSpec((1,), tf.int32, name="seed")
+    call = tf.function(lambda seed: {"z": graph.draw(prior, seed)}, input_signature=[spec])
+    return ExportedModel(None, prior, {"sample": call}, [])
 
 
 def _check(found, prior, seeds):
@@ -107,14 +108,14 @@ def test_eager_over_many_seeds():
 @pytest.mark.parametrize("name", NAMES)
 def test_tflite(priors, seeds, name, weights):
     prior = priors[name]
-    model = interpreter.open_model(tflite.convert_sampler(_module(prior), weights))
-    found = [model.run("draw", seed=seed[None])["z"][0] for seed in seeds]
+    model = open_model(convert_sampler(_module(prior), weights))
+    found = [model.run("sample", seed=seed[None])["z"][0] for seed in seeds]
     _check(np.stack(found), prior, seeds)
 
 
 def test_saved_model(priors, seeds, tmp_path):
     prior = priors["mixture"]
-    saved_model.write(_module(prior), tmp_path, ["draw"])
-    draw = tf.saved_model.load(str(tmp_path)).signatures["draw"]
+    saved_model.write(_module(prior), tmp_path, ["sample"])
+    draw = tf.saved_model.load(str(tmp_path)).signatures["sample"]
     found = [draw(seed=tf.constant(seed[None]))["z"][0] for seed in seeds[:200]]
     _check(np.stack(found), prior, seeds[:200])

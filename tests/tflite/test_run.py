@@ -8,19 +8,19 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter
 
 from keras_ganvae.errors import InputError
-from keras_ganvae.tflite import read as flatbuffer
-from keras_ganvae.tflite import run as interpreter
+from keras_ganvae.tflite.read import read_model
+from keras_ganvae.tflite.run import TensorInfo, open_model
 
 
 @pytest.fixture(scope="module")
 def sampler(tiny_bundle):
-    return interpreter.open_model(tiny_bundle("vae") / "sampler.tflite")
+    return open_model(tiny_bundle("vae") / "sampler.tflite")
 
 
-def test_ports(sampler):
+def test_shapes_and_types(sampler):
     decode = sampler.signatures["decode_16"]
-    assert decode.inputs["latent"] == interpreter.Port((16, 4), np.dtype(np.float32))
-    assert decode.outputs["image"] == interpreter.Port((16, 28, 28, 1), np.dtype(np.float32))
+    assert decode.inputs["latent"] == TensorInfo((16, 4), np.dtype(np.float32))
+    assert decode.outputs["image"] == TensorInfo((16, 28, 28, 1), np.dtype(np.float32))
     assert set(sampler.signatures["sample"].outputs) == {"image", "latent"}
 
 
@@ -32,7 +32,7 @@ def test_runs_what_litert_runs(sampler):
         np.testing.assert_array_equal(result, native(latent=latent)["image"])
 
 
-def test_results_stay_when_it_runs_again(sampler):
+def test_results_are_copies(sampler):
     first = sampler.run("decode", latent=np.zeros((1, 4), np.float32))["image"]
     kept = first.copy()
     sampler.run("decode", latent=np.full((1, 4), 3, np.float32))
@@ -42,8 +42,8 @@ def test_results_stay_when_it_runs_again(sampler):
 def test_from_bytes_and_threads(tiny_bundle, sampler):
     content = (tiny_bundle("vae") / "sampler.tflite").read_bytes()
     seed = np.array([7], np.int32)
-    for source in (content, flatbuffer.read(content)):
-        other = interpreter.open_model(source, threads=2)
+    for source in (content, read_model(content)):
+        other = open_model(source, threads=2)
         latent = other.run("sample", seed=seed)["latent"]
         np.testing.assert_array_equal(latent, sampler.run("sample", seed=seed)["latent"])
 
@@ -65,12 +65,12 @@ def test_wrong_inputs(sampler, signature, inputs, reason):
 
 def test_no_model(tmp_path):
     (tmp_path / "text.tflite").write_text("this is a text\n" * 10)
-    with pytest.raises(InputError, match="text.tflite is not a whole .tflite file"):
-        interpreter.open_model(tmp_path / "text.tflite")
+    with pytest.raises(InputError, match="text.tflite is not a valid .tflite file"):
+        open_model(tmp_path / "text.tflite")
 
 
-def test_what_fails_while_it_runs(edited):
-    """A component that the mixture lacks: thresholds that every word is above."""
+def test_a_run_that_fails(edited):
+    """Thresholds below every random word choose a component that the mixture lacks."""
 
     def lower_thresholds(model):
         from keras_ganvae.tflite.read import OPERATORS
@@ -82,16 +82,16 @@ def test_what_fails_while_it_runs(edited):
         thresholds = np.full(tensor.shape, -(2**31), np.int32)
         model.buffers[tensor.buffer].data = thresholds.view(np.uint8).ravel()
 
-    model = interpreter.open_model(edited(lower_thresholds, "sampler.tflite"), path="x.tflite")
+    model = open_model(edited(lower_thresholds, "sampler.tflite"), path="x.tflite")
     for _ in range(2):
         with pytest.raises(InputError, match="can't run sample of x.tflite: gather index"):
             model.run("sample", seed=np.array([1], np.int32))
 
 
-def test_says_nothing(tiny_bundle):
+def test_prints_nothing(tiny_bundle):
     code = (
-        "import sys, numpy as np; from keras_ganvae.export import interpreter\n"
-        "model = interpreter.open_model(sys.argv[1])\n"
+        "import sys, numpy as np; from keras_ganvae.tflite.run import open_model\n"
+        "model = open_model(sys.argv[1])\n"
         "model.run('decode', latent=np.zeros((1, 4), np.float32))"
     )
     path = tiny_bundle("vae") / "model.tflite"

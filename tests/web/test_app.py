@@ -49,8 +49,8 @@ def app_is_built():
 
 @pytest.fixture(scope="session")
 def colour(train_tiny, tmp_path_factory):
-    """The bundle of a tiny VAE for colour images of 32 by 32 pixels."""
-    from keras_ganvae.bundle import build as recipe
+    """The bundle of a tiny VAE of colour images of 32 by 32 pixels."""
+    from keras_ganvae.bundle.build import export
 
     folder = tmp_path_factory.mktemp("colour")
     rng = np.random.default_rng(0)
@@ -59,19 +59,19 @@ def colour(train_tiny, tmp_path_factory):
     images = np.broadcast_to(tones * stripes, (200, 32, 32, 3)).astype(np.uint8)
     np.savez(folder / "images.npz", images=images)
     run = train_tiny("vae", dataset=f"npz:{folder / 'images.npz'}")
-    return recipe.export(run, folder / "colour", formats=["float32", "sampler"])
+    return export(run, folder / "colour", formats=["float32", "sampler"])
 
 
 @pytest.fixture(scope="session")
 def lone(train_tiny, run_of, tmp_path_factory):
-    """Bundles of one file: `lone-int8`, with one latent dimension, and `lone-sampler`, float16."""
-    from keras_ganvae.bundle import build as recipe
+    """Bundles of one file: `lone-int8` of one latent dimension, `lone-sampler` of float16."""
+    from keras_ganvae.bundle.build import export
 
     folder = tmp_path_factory.mktemp("lone")
     line = train_tiny("vae", latent_dim=1)
     return [
-        recipe.export(line, folder / "lone-int8", formats=["int8"]),
-        recipe.export(
+        export(line, folder / "lone-int8", formats=["int8"]),
+        export(
             run_of("vae"), folder / "lone-sampler", formats=["sampler"], sampler_weights="float16"
         ),
     ]
