@@ -29,7 +29,7 @@ def cache_folder(*parts: str) -> Path:
 
 
 @contextlib.contextmanager
-def replacing(path: str | Path) -> Iterator[Path]:
+def replacing(path: str | os.PathLike) -> Iterator[Path]:
     """Write a file atomically: yield a temporary path that is renamed to `path` on success.
 
     The file is synced before it is renamed, so that a crash leaves either the old file or
@@ -52,7 +52,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def replacing_folder(path: str | Path) -> Iterator[Path]:
+def replacing_folder(path: str | os.PathLike) -> Iterator[Path]:
     """Write a folder atomically: yield an empty temporary one that replaces `path` on success.
 
     The swap takes two renames. A crash between them leaves both folders under temporary

@@ -167,6 +167,7 @@ def _facts(
     config = run.config
     parameters = image_decoder(model).count_params()
     encoder = {"encoder_parameters": model.encoder.count_params()} if has_encoder(model) else {}
+    facts = card.run_facts(run.record, run.history())
     return card.Facts(
         name=name,
         summary=f"Draws images like those of {run.record['dataset']['name']}"
@@ -187,5 +188,6 @@ def _facts(
         ),
         versions=runtime.versions(),
         command=shlex.join(["keras-ganvae", *sys.argv[1:]]),
-        **card.run_facts(run.record, run.history()),
+        dataset=facts["dataset"],
+        training=facts["training"],
     )

@@ -8,8 +8,8 @@ from keras_ganvae.files import replacing
 from keras_ganvae.models import latents
 from keras_ganvae.models.base import GenerativeModel
 from keras_ganvae.plots.images import to_uint8
-from keras_ganvae.priors import random as noise
 from keras_ganvae.priors import MixturePrior, NormalPrior
+from keras_ganvae.priors import random as noise
 from keras_ganvae.tflite.functions import encoder_input, has_encoder, in_float32
 from keras_ganvae.tflite.signatures import GOLDEN_COUNT
 

@@ -9,8 +9,8 @@ import numpy as np
 from keras_ganvae.bundle import card
 from keras_ganvae.bundle.read import REMEDY, Bundle
 from keras_ganvae.errors import InputError
-from keras_ganvae.priors import random as noise
 from keras_ganvae.priors import MixturePrior, NormalPrior
+from keras_ganvae.priors import random as noise
 from keras_ganvae.tflite.read import NUMPY, ModelFile, SignatureTensors, read_model
 from keras_ganvae.tflite.run import LoadedModel, open_model
 from keras_ganvae.tflite.signatures import DRAWING, Signature

@@ -12,8 +12,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 from keras_ganvae.bundle import card
-from keras_ganvae.bundle import read as bundle
 from keras_ganvae.bundle.formats import GOLDEN
+from keras_ganvae.bundle.read import Bundle
+from keras_ganvae.bundle.sample import open_source
 from keras_ganvae.bundle.verify import verify
 from keras_ganvae.errors import GateFailed, InputError
 from keras_ganvae.files import check_new_folder, replacing_folder, sha256_of
@@ -123,7 +124,7 @@ def _open_verified(path):
         verify(path)
     except GateFailed as error:
         raise InputError(str(error)) from error
-    return bundle.Bundle.open(path)
+    return Bundle.open(path)
 
 
 def _folder_names(opened):
@@ -168,7 +169,7 @@ def _copy_bundle(each, folder):
 
 def _icon_samples(each):
     variant = "float32" if "float32" in each.variants else None
-    return bundle.open_source(each.path).sample(icons.COUNT, icons.SEED, variant=variant)
+    return open_source(each.path).sample(icons.COUNT, icons.SEED, variant=variant)
 
 
 def _json(value):
