@@ -1,4 +1,4 @@
-"""`evaluate` and `compare` from end to end, on tiny runs."""
+"""`evaluate` from end to end, on tiny runs."""
 
 import dataclasses
 import json
@@ -6,7 +6,6 @@ import shutil
 
 import numpy as np
 import pytest
-from keras import ops
 
 from keras_ganvae import data
 from keras_ganvae.errors import InputError
@@ -14,8 +13,6 @@ from keras_ganvae.evaluation import protocol
 from keras_ganvae.evaluation.floor import Reference
 from keras_ganvae.evaluation.measure import evaluate
 from keras_ganvae.metrics import classifier, smoothness
-from keras_ganvae.paper import experiments
-from keras_ganvae.paper.compare import compare
 from keras_ganvae.runs.run import Run
 
 SMALL = ("--samples", "150", "--importance-samples", "3", "--bound-images", "8")
@@ -122,67 +119,6 @@ def test_protocols_that_differ_are_refused():
         protocol.check_equal({"a": first, "b": first, "c": first | {"seed": 1}})
 
 
-def test_a_comparison(results, copies, tmp_path):
-    paths = [run.path for run in copies.values()]
-    found = compare(paths, tmp_path / "report", SETTINGS)
-    written = json.loads((tmp_path / "report" / "results.json").read_text())
-    assert written == json.loads(json.dumps(found)) and written["schema_version"] == 1
-    assert [model["label"] for model in found["models"]] == [
-        f"{arch} ({changed})"
-        for arch, changed in (
-            ("gan", "batch size 32, latent dim 4"),
-            ("vae", "batch size 32, latent dim 4"),
-        )
-    ]
-    assert [claim["number"] for claim in found["claims"]] == list(range(1, 11))
-    verdicts = {claim["number"]: claim["verdict"] for claim in found["claims"]}
-    assert verdicts[1] == "not tested" and verdicts[9] != "not tested"
-    page = (tmp_path / "report" / "index.html").read_text()
-    assert page.lower().startswith("<!doctype html>")
-    compare(paths, tmp_path / "report", SETTINGS)  # once more into the same folder
-
-
-def test_the_commands_say_that_a_run_was_extended(results, copies, tmp_path):
-    moved = shutil.copytree(copies["gan"].path, tmp_path / "gan")
-    record = json.loads((moved / "config.json").read_text())
-    epochs = record["config"]["epochs"]
-    # As `train --resume` leaves it, but for the training: the model stays what was measured.
-    record["config"]["schedule_epochs"] = epochs - 1
-    (moved / "config.json").write_text(json.dumps(record))
-    found = compare([copies["gan"].path, moved], tmp_path / "page", SETTINGS, by_seed=False)
-    assert found["commands"][:-1] == [
-        record["command"],
-        record["command"],
-        f"keras-ganvae train --resume {moved} --epochs {epochs}",
-    ]
-
-
-def test_what_can_not_be_compared(copies, tmp_path, train_tiny):
-    gan = copies["gan"].path
-    other = train_tiny("gan", limit=190, epochs=1).path
-    (tmp_path / "full").mkdir()
-    (tmp_path / "full" / "thesis.txt").touch()
-    (tmp_path / "unfinished").mkdir()
-    taken = shutil.copytree(gan, tmp_path / "taken")
-    (taken / "evaluation.json").unlink(missing_ok=True)
-    (taken / "evaluation.json").mkdir()
-    shutil.copy(gan / "config.json", tmp_path / "unfinished")
-    for paths, out, message in (
-        ([gan, tmp_path / "none"], "new", "no run folder at"),
-        ([gan, tmp_path / "unfinished"], "new", "is not finished"),
-        ([gan, other], "new", "their data's fingerprint differs"),
-        ([gan, gan], "new", "a run is named twice"),
-        ([taken], "new", "evaluation.json is no file that could be replaced"),
-        ([gan], "full", "is not empty and no comparison"),
-        ([gan], "full/thesis.txt", "is a file; choose a folder"),
-        ([gan], "full/thesis.txt/new", "is not a writable folder"),
-    ):
-        with pytest.raises(InputError, match=message):
-            compare(paths, tmp_path / out, SETTINGS)
-    assert (tmp_path / "full" / "thesis.txt").exists()
-    assert not (tmp_path / "new").exists()
-
-
 def test_the_commands(copies, tmp_path, command):
     options = (*SMALL, "--features", "digits")
     code, out, _ = command(
@@ -190,8 +126,6 @@ def test_the_commands(copies, tmp_path, command):
     )
     assert code == 0 and "Fréchet distance" in out and max(map(len, out.splitlines())) <= 200
     assert json.loads((tmp_path / "numbers.json").read_text())["arch"] == "gan"
-    code, out, _ = command("compare", copies["gan"].path, "--out", tmp_path / "page", *options)
-    assert code == 0 and " 1. not tested" in out and (tmp_path / "page/index.html").exists()
 
 
 @pytest.mark.parametrize(
@@ -207,33 +141,6 @@ def test_the_commands(copies, tmp_path, command):
 def test_bad_settings(copies, command, arguments, message):
     code, out, err = command("evaluate", copies["gan"].path, *arguments)
     assert code == 2 and message in err and len(err.splitlines()) == 1 and not out
-
-
-def test_a_confident_discriminator_starves_the_saturating_loss(run_of):
-    run = run_of("gan")
-    rows = experiments.fading_gradient(run.config, run.dataset())
-    first, last = rows[0], rows[-1]
-    assert first["fake_probability"] > 0.3 > last["fake_probability"]
-    ratio = last["saturating"] / last["non_saturating"]
-    probability = last["fake_probability"]
-    # Image by image the ratio is D / (1 - D).
-    assert ratio < 5 * probability / (1 - probability)
-
-
-def test_a_loss_for_each_image_is_averaged(run_of, monkeypatch):
-    """Whether `equations` gives one or their mean, D takes the same steps."""
-    run = run_of("gan")
-    expected = experiments.fading_gradient(run.config, run.dataset())
-    scalar = experiments.equations.discriminator_loss
-
-    def of_each(real_logits, fake_logits):
-        return ops.repeat(scalar(real_logits, fake_logits), len(real_logits))
-
-    monkeypatch.setattr(experiments.equations, "discriminator_loss", of_each)
-    found = experiments.fading_gradient(run.config, run.dataset())
-    assert [each["fake_probability"] for each in found] == pytest.approx(
-        [each["fake_probability"] for each in expected], rel=1e-3
-    )
 
 
 class Steps:
