@@ -79,7 +79,7 @@ def curves(
                 mean = _logged(histories, f"val_{name}").mean(axis=0)
                 _line(axes, epochs, mean, colour, linestyle="--", linewidth=1)
         axes.set(xlabel="epoch", ylabel=ylabel, ylim=limits)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        _whole_ticks(axes.xaxis)
 
     return _svg(identity, alt, draw)
 
@@ -138,7 +138,7 @@ def bars(identity: str, values: Sequence[float], *, alt: str, xlabel: str, ylabe
     def draw(axes):
         axes.bar(range(1, len(values) + 1), sorted(values, reverse=True), color=COLOURS[0])
         axes.set(xlabel=xlabel, ylabel=ylabel)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        _whole_ticks(axes.xaxis)
         axes.grid(False, axis="x")
 
     return _svg(identity, alt, draw, LOW)
@@ -151,6 +151,10 @@ def _logged(histories, name):
 def _line(axes, x, y, colour, **style):
     style.setdefault("marker", "o" if len(x) == 1 else None)  # a single point is no line
     axes.plot(x, y, color=colour, **style)
+
+
+def _whole_ticks(axis):
+    axis.get_major_locator().set_params(integer=True, min_n_ticks=1)
 
 
 def _svg(identity, alt, draw, size=SIZE):

@@ -7,19 +7,15 @@ comes from the results; the templates lay it out.
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import jinja2
-from markupsafe import Markup
 
 from keras_ganvae.metrics import definitions
 from keras_ganvae.metrics.formatting import PRIOR_NAMES, format_estimate, format_number
-from keras_ganvae.paper import charts, pictures
+from keras_ganvae.paper import figures, pictures
 from keras_ganvae.paper.metric_table import MetricTable
-from keras_ganvae.paper.selection import Missing, ModelSelector
 from keras_ganvae.paper.statistic import CONFIDENCE, SEEDS
-from keras_ganvae.plots.curves import ACCURACIES, ELBO_TERMS, GENERATOR_EQUATION
 
 VERDICTS = ("holds", "does not hold", "undecided", "not tested")
 GRADIENT_CLAIM = 9  # the claim that the gradients were measured for
@@ -28,61 +24,11 @@ HASH_DIGITS = 12
 # The picture of the samples from each prior, all under one seed.
 SAMPLE_PICTURES = {"normal": "fresh", "mixture": "mixture"}
 HEADLINE_METRICS = ("frechet", "coverage")
-PANELS = {
-    "originals": "ground truth (test images)",
-    "reconstructions": "reconstruction",
-    "fresh": "samples from N(0, I)",
-}
-GRIDS = {
-    "fixed": "samples from N(0, I), fixed noise",
-    "fresh": "samples from N(0, I), fresh noise",
-}
-LATENT_SPACE = {
-    "mixture": "samples from the fitted mixture",
-    "walks": "interpolation: each row walks between two draws from N(0, I)",
-    "traversals": "traversals: each row moves one latent dimension, the most active first",
-}
-LOSSES = ("generator_loss", "discriminator_loss")
 BINARIZATIONS = {
     "stochastic": "one Bernoulli draw per pixel",
     "threshold": "pixels rounded to 0 or 1",
     "none": "grey pixels: a cross-entropy, not a likelihood, and no bound on one",
 }
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A picture (`src`, a data URI) or a chart (`svg`) with its caption and legend."""
-
-    caption: str = ""
-    alt: str = ""
-    src: str | None = None
-    svg: Markup | None = None
-    legend: Sequence[str] = ()
-    has_validation: bool = False
-
-
-@dataclass(frozen=True)
-class Column:
-    """Figures of one model, below its label."""
-
-    label: str
-    figures: list[Figure]
-
-
-@dataclass(frozen=True)
-class ReportModel:
-    """An entry of the results' `models`, as `ModelSelector` wants it."""
-
-    entry: dict
-
-    @property
-    def label(self) -> str:
-        return self.entry["label"]
-
-    @property
-    def settings(self) -> dict:
-        return self.entry["settings"]
 
 
 def render(results: dict) -> str:
@@ -106,12 +52,14 @@ def render(results: dict) -> str:
             verdict_counts=_verdict_counts(results["claims"]),
             confidence=CONFIDENCE,
             gradient_claim=GRADIENT_CLAIM,
-            gradients=_gradients(results["gradients"]),
+            gradients=figures.gradient_chart(results["gradients"]),
             sample_table=_sample_table(results),
             likelihoods=_likelihoods(models),
-            paper_figures=_paper_figures(models),
-            latent_spaces=[_pictures_of(model, LATENT_SPACE) for model in models],
-            training=[_training(model, f"training-{i}") for i, model in enumerate(models)],
+            paper_figures=figures.paper_figures(models),
+            latent_spaces=[figures.latent_space(model) for model in models],
+            training=[
+                figures.training_curves(model, f"training-{i}") for i, model in enumerate(models)
+            ],
             models=models,
             commands=results["commands"],
         )
@@ -174,11 +122,7 @@ def _protocol_rows(results):
         "Floor": f"the same metrics of {protocol['floor_images']:,} real training images",
         "Features": f"{features['name']}, {features['dimensions']} dimensions, weights"
         f" {features['hash'][:HASH_DIGITS]}{note}",
-        "Priors": "N(0, I), as in the paper"
-        + (
-            "; for VAEs also a mixture of Gaussians fitted to the aggregate posterior"
-            * _any_vae(results)
-        ),
+        "Priors": _priors(results),
         "Likelihood": _likelihood_protocol(results),
         "Errors": "± one standard error: over seeds for a model with several runs, else over"
         " images",
@@ -193,7 +137,16 @@ def _any_vae(results):
 
 
 def _shape(data):
-    return " × ".join(map(str, data["image_shape"]))  # noqa: RUF001
+    return " \N{MULTIPLICATION SIGN} ".join(map(str, data["image_shape"]))
+
+
+def _priors(results):
+    if not _any_vae(results):
+        return "N(0, I), as in the paper"
+    return (
+        "N(0, I), as in the paper; for VAEs also a mixture of Gaussians fitted to the aggregate"
+        " posterior"
+    )
 
 
 def _likelihood_protocol(results):
@@ -299,21 +252,6 @@ def _verdict_counts(claims):
     return {verdict: counts[verdict] for verdict in VERDICTS if counts[verdict]}
 
 
-def _gradients(runs):
-    if not runs:
-        return None
-    return Figure(
-        "G's gradient while D alone learns, from the initial weights on the left to a confident"
-        " D on the right; one dot per step, one line per seed.",
-        svg=charts.gradients(
-            "gradients",
-            runs,
-            alt="Norm of G's gradient under equations (1) and (6) as D becomes confident",
-        ),
-        legend=list(charts.GRADIENTS.values()),
-    )
-
-
 # Numbers
 
 
@@ -345,7 +283,7 @@ class Likelihood:
 
     title: str
     table: MetricTable
-    spectra: list[Figure]
+    spectra: list[figures.Figure]
 
 
 def _likelihoods(models):
@@ -369,148 +307,7 @@ def _likelihood(binarization, models):
         title,
         MetricTable.of(definitions.LIKELIHOOD, _labelled(columns), title, prefix),
         [
-            _spectrum(f"{prefix}-kl-{i}", model["label"], numbers["kl_per_dimension"])
+            figures.kl_spectrum(model["label"], numbers["kl_per_dimension"], f"{prefix}-kl-{i}")
             for i, (model, numbers) in enumerate(found)
         ],
     )
-
-
-def _spectrum(identity, label, values):
-    listed = ", ".join(f"{value:.2f}" for value in sorted(values, reverse=True))
-    alt = f"{label}: KL per latent dimension in nats, largest first: {listed}"
-    chart = charts.bars(identity, values, alt=alt, xlabel="dimension, by KL", ylabel="nats")
-    return Figure(f"{label}: KL of each of {len(values)} dimensions, first run", svg=chart)
-
-
-# The paper's figures
-
-
-@dataclass(frozen=True)
-class PaperFigure:
-    """A figure of the paper, redrawn; `missing` names the models that it lacks."""
-
-    number: int
-    caption: str
-    missing: list[str]
-    columns: list[Column]
-
-
-def _paper_figures(models):
-    selector = ModelSelector([ReportModel(each) for each in models])
-    figures = []
-    for number, (caption, archs, draw) in enumerate(FIGURES, start=1):
-        found, missing = [], []
-        for arch in archs:
-            try:
-                found.append(selector.find(arch).entry)
-            except Missing as error:
-                missing.append(str(error))
-        figures.append(PaperFigure(number, caption, missing, draw(found, f"figure-{number}")))
-    return figures
-
-
-def _picture(model, name, caption):
-    return Figure(caption, f"{model['label']}: {caption}", src=model["pictures"][name])
-
-
-def _pictures_of(model, captions):
-    return Column(
-        model["label"],
-        [_picture(model, *each) for each in captions.items() if each[0] in model["pictures"]],
-    )
-
-
-def _grids(models, identity):
-    return [_pictures_of(model, GRIDS) for model in models]
-
-
-def _panels(models, identity):
-    return [_pictures_of(model, PANELS) for model in models]
-
-
-def _game_curves(models, identity):
-    """Losses above accuracies, on one scale for all models."""
-    limits = charts.shared_limits(_histories(*models), LOSSES)
-    return [
-        Column(model["label"], _game(model, f"{identity}-{i}", limits))
-        for i, model in enumerate(models)
-    ]
-
-
-def _game(model, identity, limits=None):
-    losses = {
-        "generator_loss": "generator, equation"
-        f" {GENERATOR_EQUATION[model['settings']['generator_loss']]}",
-        "discriminator_loss": "discriminator, equation (2)",
-    }
-    return [
-        _curves(model, f"{identity}-loss", losses, "nats per image", "losses", limits),
-        _curves(
-            model,
-            f"{identity}-accuracy",
-            ACCURACIES,
-            "accuracy",
-            "discriminator accuracy by images",
-            (0, 1.02),
-        ),
-    ]
-
-
-def _elbo_curves(models, identity):
-    """One chart per term, on one scale for all models."""
-    histories = _histories(*models)
-    limits = {name: charts.shared_limits(histories, [name]) for name in ELBO_TERMS}
-    return [
-        Column(
-            model["label"],
-            [
-                _curves(
-                    model,
-                    f"{identity}-{i}-{name}",
-                    {name: said},
-                    "nats per image",
-                    "",
-                    limits[name],
-                )
-                for name, said in reversed(ELBO_TERMS.items())
-            ],
-        )
-        for i, model in enumerate(models)
-    ]
-
-
-def _histories(*models):
-    return [run["history"] for model in models for run in model["runs"]]
-
-
-def _curves(model, identity, names, ylabel, caption, limits=None):
-    histories = _histories(model)
-    alt = f"{model['label']}: {', '.join(names.values())} over the epochs"
-    return Figure(
-        caption,
-        svg=charts.curves(identity, histories, names, alt=alt, ylabel=ylabel, limits=limits),
-        legend=list(names.values()),
-        has_validation=any(charts.has_validation(histories, name) for name in names),
-    )
-
-
-Draw = Callable[[list[dict], str], list[Column]]
-
-# Caption, architectures, and the function that draws their columns.
-FIGURES: tuple[tuple[str, tuple[str, ...], Draw], ...] = (
-    ("Samples of the GAN and of the DCGAN", ("gan", "dcgan"), _grids),
-    (
-        "Losses and discriminator accuracy of the GAN and of the DCGAN",
-        ("gan", "dcgan"),
-        _game_curves,
-    ),
-    ("The VAE: ground truth, reconstruction, samples", ("vae",), _panels),
-    ("The CVAE: ground truth, reconstruction, samples", ("cvae",), _panels),
-    ("Loss terms of the VAE and of the CVAE", ("vae", "cvae"), _elbo_curves),
-)
-
-
-def _training(model, identity):
-    if model["variational"]:
-        return Column(model["label"], [_curves(model, identity, ELBO_TERMS, "nats per image", "")])
-    return Column(model["label"], _game(model, identity))
