@@ -57,7 +57,7 @@ class MetricTable:
             columns: numbers of each model and prior.
             label: text alternative.
             prefix: begins the ids of the footnotes.
-            floor: numbers of real images, shown beside the models and never the best.
+            floor: numbers of real images, shown next to the models and never the best.
         """
         metrics = listed(known, [name for *_, numbers in columns for name in numbers])
         headings = [

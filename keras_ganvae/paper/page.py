@@ -225,7 +225,7 @@ def _sample_cards(results):
 
 
 def _sampling_prior(model):
-    """The prior that the model is sampled from unless another is asked for."""
+    """The prior that the model is sampled from by default."""
     prior = model["settings"].get("sampling_prior")
     return prior if prior in model["samples"] else "normal"
 
