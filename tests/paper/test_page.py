@@ -10,6 +10,7 @@ import pytest
 from keras_ganvae.metrics import definitions
 from keras_ganvae.metrics.formatting import MINUS
 from keras_ganvae.paper import page
+from keras_ganvae.paper.metric_table import MetricTable
 
 GANS, VAES = ("gan", "dcgan"), ("vae", "cvae")
 SGD = {"vae (paper, SGD)": ("vae", {"optimizer": "sgd"})}
@@ -234,7 +235,7 @@ def test_every_number_is_in_the_table_with_its_error(report, results, name):
         value, error = cell.split(" ± ")
         assert close(value, numbers[name]["value"])
         assert number_in(error)[0] == pytest.approx(numbers[name]["error"], rel=0.06)
-    assert {place - 2 for place in bold} == page.MetricTable.of(
+    assert {place - 2 for place in bold} == MetricTable.of(
         definitions.SAMPLES,
         [("", "", "", numbers) for numbers in _columns(results)[1:]],
         "",
