@@ -74,14 +74,14 @@ def run_evaluate(args: argparse.Namespace) -> None:
     for file in (run.path / RESULT, *([args.json] if args.json else [])):
         check_new_file(file)
     runtime.start(args.debug)
+    from keras_ganvae.cli.tables import evaluation_table
     from keras_ganvae.evaluation.measure import evaluate  # loads TensorFlow
-    from keras_ganvae.paper.text import of_run
 
     with ProgressBar() as progress:
         result = evaluate(run, settings, progress=progress)
     if args.json:
         write_json(args.json, result)
-    print(of_run(result))
+    print(evaluation_table(result))
     print(args.json or run.path / RESULT)
 
 
@@ -93,12 +93,12 @@ def run_compare(args: argparse.Namespace) -> None:
     for path in args.run_folders:
         Run.open(path).check_finished()
     runtime.start(args.debug)
+    from keras_ganvae.cli.tables import claims_table
     from keras_ganvae.paper.compare import compare  # loads TensorFlow
-    from keras_ganvae.paper.text import of_claims
 
     with ProgressBar() as progress:
         results = compare(
             args.run_folders, args.out, settings, by_seed=args.seeds, progress=progress
         )
-    print(of_claims(results))
+    print(claims_table(results))
     print(f"{args.out}/index.html")

@@ -1,26 +1,28 @@
-"""Charts as SVG elements to stand in a page: they take its font, its text colour and its theme.
+"""Charts as inline SVG that take the font, text colour and theme of the page around them.
 
-A series' colour is the CSS variable --series-0, --series-1, ..., that of faint lines is
---line, that of text and axes the text's own.
+A series has the colour of the CSS variable --series-0, --series-1, ..., faint lines have
+--line, text and axes the colour of the page's text.
 """
 
 import io
 import re
-from xml.etree import ElementTree
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import matplotlib
 import numpy as np
+from markupsafe import Markup
 from matplotlib import ticker
 from matplotlib.figure import Figure
 
 from keras_ganvae.plots.curves import COLOURS
 
-# Stand-ins that are replaced in the SVG, since matplotlib takes nothing but true colours.
+# Placeholders for colours of the page, which matplotlib could not parse.
 TEXT, FAINT = "#010101", "#020202"
 THEME = {TEXT: "currentColor", FAINT: "var(--line)"} | {
     colour.lower(): f"var(--series-{i})" for i, colour in enumerate(COLOURS)
 }
-STYLE = {
+STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "font.size": 11,
     "text.color": TEXT,
@@ -35,41 +37,60 @@ STYLE = {
     "grid.color": FAINT,
     "grid.linewidth": 0.6,
 }
-SIZE = (5.0, 3.1)  # inches; near the width of a phone, so that text keeps its size there
+SIZE = (5.0, 3.1)  # inches: close to a phone's width, where text must stay legible
+LOW = (5.0, 1.6)
 GRADIENTS = {"non_saturating": "equation (1)", "saturating": "equation (6)"}
 
+History = list[dict]  # rows of history.csv
+Limits = tuple[float, float]
 
-def curves(identity, histories, names, *, alt, ylabel, limits=None):
-    """Logged values over the epochs: thin lines for runs, a thick one for their mean.
 
-    The mean over validation images is dashed, where the histories have it.
+def curves(
+    identity: str,
+    histories: Sequence[History],
+    names: Iterable[str],
+    *,
+    alt: str,
+    ylabel: str,
+    limits: Limits | None = None,
+) -> Markup:
+    """Logged values over the epochs: a thin line per run, a thick one for their mean.
+
+    The mean of a validation value is dashed, where it was logged.
 
     Args:
-        identity: a prefix that makes the ids unique in the page.
-        histories: rows of history.csv, a list for each run.
+        identity: makes the ids of the chart unique in the page.
+        histories: one history per run.
         names: logged names, in the order of the colours.
-        alt: what the chart shows, for those who can't see it.
-        limits: (lowest, highest) of the y axis; None fits them.
+        alt: text alternative.
+        ylabel: label of the y axis.
+        limits: lowest and highest y; None to fit them.
     """
-    with matplotlib.rc_context(STYLE | {"svg.hashsalt": identity}):
-        figure, axes = _axes(SIZE)
+
+    def draw(axes):
+        epochs = [row["epoch"] for row in histories[0]]
         for name, colour in zip(names, COLOURS, strict=False):
-            _runs(axes, _epochs(histories), _logged(histories, name), colour)
+            runs = _logged(histories, name)
+            if len(runs) > 1:
+                for values in runs:
+                    _line(axes, epochs, values, colour, linewidth=0.7, alpha=0.4)
+            _line(axes, epochs, runs.mean(axis=0), colour, linewidth=1.7)
             if has_validation(histories, name):
                 mean = _logged(histories, f"val_{name}").mean(axis=0)
-                _line(axes, _epochs(histories), mean, colour, linestyle="--", linewidth=1)
+                _line(axes, epochs, mean, colour, linestyle="--", linewidth=1)
         axes.set(xlabel="epoch", ylabel=ylabel, ylim=limits)
-        axes.xaxis.get_major_locator().set_params(integer=True)
-        return _svg(figure, identity, alt)
+        _whole_ticks(axes.xaxis)
+
+    return _svg(identity, alt, draw)
 
 
-def has_validation(histories, name) -> bool:
+def has_validation(histories: Sequence[History], name: str) -> bool:
     return f"val_{name}" in histories[0][0]
 
 
-def shared_limits(histories, names) -> tuple | None:
-    """Limits of the y axis that hold all the values of several charts; None if none is finite."""
-    keys = [*names, *(f"val_{name}" for name in names)]
+def shared_limits(histories: Sequence[History], names: Iterable[str]) -> Limits | None:
+    """Limits of the y axis for several charts of the same values; None if none is finite."""
+    keys = [key for name in names for key in (name, f"val_{name}")]
     values = [row[key] for rows in histories for row in rows for key in keys if key in row]
     finite = np.asarray(values, float)
     finite = finite[np.isfinite(finite)]
@@ -79,21 +100,21 @@ def shared_limits(histories, names) -> tuple | None:
     return float(finite.min() - margin), float(finite.max() + margin)
 
 
-def gradients(identity, runs, *, alt):
+def gradients(identity: str, runs: Sequence[list[dict]], *, alt: str) -> Markup:
     """The norm of G's gradient under both losses over D(G(z)), which falls as D learns.
 
     Args:
         identity, alt: see `curves`.
-        runs: of `experiments.fading_gradient`, one for each seed.
+        runs: `experiments.generator_gradients` of each run.
     """
-    with matplotlib.rc_context(STYLE | {"svg.hashsalt": identity}):
-        figure, axes = _axes(SIZE)
+
+    def draw(axes):
         for name, colour in zip(GRADIENTS, COLOURS, strict=False):
             for rows in runs:
                 probability = [row["fake_probability"] for row in rows]
                 norms = [row[name] for row in rows]
                 _line(axes, probability, norms, colour, linewidth=1.2, markersize=2, marker="o")
-        axes.set(xlabel="D(G(z)), mean", ylabel="norm of G's gradient")
+        axes.set(xlabel="mean D(G(z))", ylabel="norm of G's gradient")
         axes.set_xscale("log", nonpositive="mask")
         axes.set_yscale("log", nonpositive="mask")
         axes.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
@@ -101,89 +122,66 @@ def gradients(identity, runs, *, alt):
             axis.set_major_formatter("{x:g}")
             axis.set_minor_formatter(ticker.NullFormatter())
         axes.invert_xaxis()
-        return _svg(figure, identity, alt)
+
+    return _svg(identity, alt, draw)
 
 
-def bars(identity, values, *, alt, ylabel):
+def bars(identity: str, values: Sequence[float], *, alt: str, xlabel: str, ylabel: str) -> Markup:
     """Values as bars, the largest first.
 
     Args:
         identity, alt: see `curves`.
+        values: heights of the bars.
+        xlabel, ylabel: labels of the axes.
     """
-    with matplotlib.rc_context(STYLE | {"svg.hashsalt": identity}):
-        figure, axes = _axes((SIZE[0], 1.6))
+
+    def draw(axes):
         axes.bar(range(1, len(values) + 1), sorted(values, reverse=True), color=COLOURS[0])
-        axes.set(xlabel="dimension, by KL", ylabel=ylabel)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.set(xlabel=xlabel, ylabel=ylabel)
+        _whole_ticks(axes.xaxis)
         axes.grid(False, axis="x")
-        return _svg(figure, identity, alt)
 
-
-def _axes(size):
-    figure = Figure(figsize=size, layout="constrained")
-    return figure, figure.subplots()
-
-
-def _epochs(histories):
-    return [row["epoch"] for row in histories[0]]
+    return _svg(identity, alt, draw, LOW)
 
 
 def _logged(histories, name):
     return np.array([[row[name] for row in rows] for rows in histories])
 
 
-def _runs(axes, x, runs, colour):
-    if len(runs) > 1:
-        for values in runs:
-            _line(axes, x, values, colour, linewidth=0.7, alpha=0.4)
-    _line(axes, x, runs.mean(axis=0), colour, linewidth=1.7)
-
-
 def _line(axes, x, y, colour, **style):
-    style.setdefault("marker", "o" if len(x) == 1 else None)  # one point makes no line
+    style.setdefault("marker", "o" if len(x) == 1 else None)  # a single point is no line
     axes.plot(x, y, color=colour, **style)
 
 
-def _svg(figure, identity, alt):
-    """The figure as an element, without what an SVG file has and a page has not."""
+def _whole_ticks(axis):
+    axis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+
+
+def _svg(identity, alt, draw, size=SIZE):
+    """A chart as an SVG element for HTML, without metadata, styles and XML namespaces."""
     file = io.StringIO()
-    nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-    figure.savefig(file, format="svg", transparent=True, metadata=nothing)
-    root = ElementTree.fromstring(file.getvalue())
-    root.remove(root.find("{*}defs"))  # a style for every element of the page
-    for element in root.iter():
-        element.tag = element.tag.rpartition("}")[2]
-        element.text = element.tail = element.text if element.tag == "text" else None
-        element.attrib = dict(_attributes(element, identity))
-    root.tail = "\n"
-    root.attrib = {
-        "viewBox": root.get("viewBox"),
-        "class": "chart",
-        "role": "img",
-        "aria-label": alt,
-    }
-    return root
+    # The salt makes the ids of markers and clip paths unique in the page, yet reproducible.
+    with matplotlib.rc_context(STYLE | {"svg.hashsalt": identity}):
+        figure = Figure(figsize=size, layout="constrained")
+        draw(figure.subplots())
+        nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+        figure.savefig(file, format="svg", transparent=True, metadata=nothing)
+    found = re.search(r'<svg .*?viewBox="(.*?)".*?</defs>(.*</svg>)', file.getvalue(), re.DOTALL)
+    assert found, "matplotlib's SVG has a view box and begins with a style"
+    view_box, drawing = found.groups()
+    for pattern, replacement in (
+        (r'<g id="[^"]*"', "<g"),  # the same in every chart
+        (r"xlink:href", "href"),
+        (r"font-family:[^;\"]*;? ?", ""),
+        (r' (?:d|x|y|transform)="[^"]*"', _rounded),
+        (r"#[0-9a-f]{6}\b", lambda match: THEME.get(match[0], match[0])),
+        (r"\s+", " "),
+        (r"> <", ">\n<"),
+    ):
+        drawing = re.sub(pattern, replacement, drawing)
+    start = '<svg class="chart" role="img" aria-label="{}" viewBox="{}">'
+    return Markup(start).format(alt, view_box) + Markup(drawing)
 
 
-def _attributes(element, identity):
-    for name, value in element.attrib.items():
-        match name.rpartition("}")[2]:
-            case "id" if element.tag == "g":  # nothing refers to groups
-                pass
-            case "id":
-                yield "id", f"{identity}-{value}"
-            case "href":
-                yield "href", f"#{identity}-{value[1:]}"
-            case "clip-path":
-                yield "clip-path", value.replace("#", f"#{identity}-")
-            case "d":
-                yield "d", re.sub(r"-?\d+\.\d+", lambda found: f"{float(found[0]):.1f}", value)
-            case "style":
-                yield "style", _themed(value)
-            case plain:
-                yield plain, value
-
-
-def _themed(style):
-    style = re.sub(r"font-family:[^;]*;? ?", "", style)
-    return re.sub(r"#[0-9a-f]{6}", lambda found: THEME.get(found[0], found[0]), style)
+def _rounded(attribute):
+    return re.sub(r"-?\d+\.\d{2,}", lambda number: f"{float(number[0]):.1f}", attribute[0])

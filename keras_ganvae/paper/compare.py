@@ -2,89 +2,134 @@
 
 import dataclasses
 import shlex
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from keras_ganvae.data.dataset import Dataset
 from keras_ganvae.errors import InputError
 from keras_ganvae.evaluation import protocol
 from keras_ganvae.evaluation.floor import RealImages
 from keras_ganvae.evaluation.measure import evaluate
 from keras_ganvae.files import check_new_file, write_json, write_text
 from keras_ganvae.paper import page, pictures
-from keras_ganvae.paper.claims import Cast, test_all
-from keras_ganvae.paper.contender import Measured, group
-from keras_ganvae.paper.experiments import fading_gradient
+from keras_ganvae.paper.claims import Models, evaluate_claims
+from keras_ganvae.paper.experiments import generator_gradients
+from keras_ganvae.paper.model_group import MeasuredRun, ModelGroup, group_runs
+from keras_ganvae.paper.selection import Missing, ModelSelector
+from keras_ganvae.paper.statistic import IMAGES, SEEDS
 from keras_ganvae.runs.run import Run
 
 SCHEMA = "keras-ganvae/comparison"
 SCHEMA_VERSION = 1
 RESULTS, PAGE = "results.json", "index.html"
-OF_ONE_RUN = ("kl_per_dimension", "active_units")  # not averaged over runs
+FIRST_RUN_ONLY = ("kl_per_dimension", "active_units")  # likelihood entries without an average
+
+# Called with what is being measured, the part done, and the total.
+Progress = Callable[[str, int, int], None]
 
 
-def compare(paths, out, settings=None, *, by_seed=True, progress=None) -> dict:
-    """Measure runs alike, test the claims, and write out/results.json and out/index.html.
+def compare(
+    paths: Sequence[str | Path],
+    out: str | Path,
+    settings: protocol.Settings | None = None,
+    *,
+    by_seed: bool = True,
+    progress: Progress | None = None,
+) -> dict:
+    """Measure runs under one protocol, test the claims, write results.json and index.html.
 
     Args:
         paths: run folders.
-        out: a new folder, or one that holds an earlier comparison.
-        settings: `protocol.Settings`; None takes its defaults.
-        by_seed: take runs that differ in their seed alone as one model, with error bars
-            over the seeds.
-        progress: as for `measure.evaluate`.
+        out: a new folder, or one with an earlier comparison.
+        settings: settings of the protocol; None for the defaults.
+        by_seed: treat runs that differ in their seeds alone as one model, with error bars
+            over seeds.
+        progress: see `measure.evaluate`.
 
     Returns:
-        What results.json holds: everything that the page shows.
+        The content of results.json: everything that the page shows.
 
     Raises:
-        InputError: a run can't be used or is of other data than the first; `out` is taken.
+        InputError: a run is not usable or has other data than the first; `out` is in use.
     """
     settings = settings or protocol.Settings()
     check_out(out)
-    runs = opened(paths)
+    runs = open_runs(paths)
     real = RealImages.of(runs[0].dataset(), settings, progress)
     measured = [
-        Measured(run, run.history(), _evaluated(run, settings, real, progress)) for run in runs
+        MeasuredRun(run, run.history(), _evaluate(run, settings, real, progress)) for run in runs
     ]
     names = [str(path) for path in paths]
     protocol.check_equal(
         {name: each.result["protocol"] for name, each in zip(names, measured, strict=True)}
     )
-    contenders = group(measured, by_seed)
-    results = {
-        "schema": SCHEMA,
-        "schema_version": SCHEMA_VERSION,
-        "protocol": measured[0].result["protocol"],
-        "commands": _commands(measured, names, out, settings, by_seed),
-        "floor": measured[0].result["floor"],
-        "models": [_model(each, real.dataset) for each in contenders],
-        "gradients": (gradients := _gradients(contenders, real.dataset)),
-        "claims": test_all(Cast(contenders, gradients)),
-    }
+    groups = group_runs(measured, by_seed)
+    test_images = real.dataset.test.images
+    results = assemble(
+        groups,
+        pictures=[pictures.of_run(each.first, each.first.model(), test_images) for each in groups],
+        gradients=_gradients(groups, real.dataset),
+        commands=[
+            *_training_commands(names, runs),
+            _compare_command(names, out, settings, by_seed),
+        ],
+    )
     write_json(Path(out) / RESULTS, results)
     write_text(Path(out) / PAGE, page.render(results))
     return results
 
 
-def check_out(out):
-    """Refuse a folder that holds anything but an earlier comparison, before any work.
+def assemble(
+    groups: Sequence[ModelGroup],
+    *,
+    pictures: Sequence[dict[str, str]],
+    gradients: list[list[dict]],
+    commands: list[str],
+) -> dict:
+    """The content of results.json.
+
+    Args:
+        groups: the models, all measured under one protocol.
+        pictures: `pictures.of_run` of each model.
+        gradients: see `claims.Models`.
+        commands: commands that repeat the comparison.
+    """
+    first = groups[0].runs[0].result
+    return {
+        "schema": SCHEMA,
+        "schema_version": SCHEMA_VERSION,
+        "protocol": first["protocol"],
+        "commands": commands,
+        "floor": first["floor"],
+        "models": [
+            _model(group) | {"pictures": shown}
+            for group, shown in zip(groups, pictures, strict=True)
+        ],
+        "gradients": gradients,
+        "claims": evaluate_claims(Models(groups, gradients)),
+    }
+
+
+def check_out(out: str | Path) -> None:
+    """Check, before any work, that a comparison can be written to a folder.
 
     Raises:
-        InputError: it does, or it can't be written to.
+        InputError: the folder holds anything but an earlier comparison, or is not writable.
     """
     out = Path(out)
     if out.is_dir() and any(out.iterdir()) and not (out / RESULTS).exists():
-        raise InputError(f"--out {out} is not empty and no comparison; choose another folder")
+        raise InputError(f"`out={out}` is not empty and not a comparison; choose another folder")
     if out.exists() and not out.is_dir():
-        raise InputError(f"--out {out} is a file; choose a folder")
+        raise InputError(f"`out={out}` is a file; choose a folder")
     for name in (RESULTS, PAGE):
         check_new_file(out / name)
 
 
-def opened(paths) -> list[Run]:
-    """The runs, all finished and of the same data.
+def open_runs(paths: Sequence[str | Path]) -> list[Run]:
+    """Open runs, all finished and of the same data.
 
     Raises:
-        InputError: one is missing, unfinished, read-only, named twice, or of other data.
+        InputError: a run is missing, unfinished, read-only, given twice, or of other data.
     """
     runs = [Run.open(path) for path in paths]
     first = runs[0]
@@ -94,29 +139,30 @@ def opened(paths) -> list[Run]:
         for key in ("image_shape", "fingerprint"):
             if run.record["dataset"][key] != first.record["dataset"][key]:
                 raise InputError(
-                    f"{first.path} and {run.path} do not compare: their data's"
+                    f"{first.path} and {run.path} cannot be compared: their data's"
                     f" {key.replace('_', ' ')} differs"
                 )
     if len({run.path.resolve() for run in runs}) < len(runs):
-        raise InputError("a run is named twice")
+        raise InputError("a run is given twice")
     return runs
 
 
-def _evaluated(run, settings, real, progress):
+def _evaluate(run, settings, real, progress):
     def labelled(doing, done, total):
         progress(f"{run.path.name}: {doing}", done, total)
 
     return evaluate(run, settings, real=real, progress=progress and labelled)
 
 
-def _model(contender, dataset):
-    first = contender.measured[0]
-    found = {
-        "label": contender.label,
-        "arch": contender.config.arch,
-        "preset": contender.config.preset,
-        "variational": contender.run.is_variational,
-        "settings": contender.config.to_dict(),
+def _model(group):
+    first = group.runs[0].result
+    return {
+        "label": group.label,
+        "arch": group.config.arch,
+        "preset": group.config.preset,
+        "variational": group.first.is_variational,
+        "settings": group.settings,
+        "error_over": SEEDS if len(group.runs) > 1 else IMAGES,
         "runs": [
             {
                 "name": each.run.path.name,
@@ -126,56 +172,44 @@ def _model(contender, dataset):
                 "history": each.history,
                 "cost": each.result["cost"],
             }
-            for each in contender.measured
+            for each in group.runs
         ],
         "samples": {
-            prior: contender.numbers(lambda result, prior=prior: result["samples"][prior])
-            for prior in first.result["samples"]
+            prior: group.averaged(lambda result, prior=prior: result["samples"][prior])
+            for prior in first["samples"]
         },
         "likelihood": {
-            name: contender.numbers(lambda result, name=name: result["likelihood"][name])
-            | {key: first.result["likelihood"][name][key] for key in OF_ONE_RUN}
-            for name in first.result.get("likelihood", {})
+            name: group.averaged(lambda result, name=name: result["likelihood"][name])
+            | {key: first["likelihood"][name][key] for key in FIRST_RUN_ONLY}
+            for name in first.get("likelihood", {})
         },
     }
-    shown = pictures.of_run(contender.run, contender.run.model(), dataset.test.images)
-    return found | {"pictures": {name: pictures.data_uri(each) for name, each in shown.items()}}
 
 
-def _gradients(contenders, dataset):
-    """Of every run of the GAN that claim 9 is about: G's gradient while D pulls ahead."""
-    mlp = [each for each in contenders if each.config.arch == "gan"]
-    usual = [each for each in mlp if each.config.dropout and each.config.optimizer == "adam"]
-    chosen = sorted(usual, key=lambda each: each.config.preset != "paper")[:1]
-    return [
-        fading_gradient(each.run.config, dataset)
-        for contender in chosen
-        for each in contender.measured
-    ]
+def _gradients(groups: Sequence[ModelGroup], dataset: Dataset) -> list[list[dict]]:
+    """The experiment of claim 9 for each run of the GAN, if there is one."""
+    try:
+        gan = ModelSelector(groups).find("gan")
+    except Missing:
+        return []
+    return [generator_gradients(each.run.config, dataset) for each in gan.runs]
 
 
-def _commands(measured, names, out, settings, by_seed):
-    """What repeats the comparison, one command a line."""
-    trained = [
-        command
-        for name, each in zip(names, measured, strict=True)
-        for command in _training_commands(name, each.run)
-    ]
-    asked, usual = dataclasses.asdict(settings), dataclasses.asdict(protocol.Settings())
-    changed = [f"--{k.replace('_', '-')} {_words(v)}" for k, v in asked.items() if v != usual[k]]
-    runs = shlex.join([*names, "--out", str(out)])
-    apart = [] if by_seed else ["--no-seeds"]
-    return [*trained, " ".join(["keras-ganvae compare", runs, *changed, *apart])]
+def _training_commands(names, runs):
+    for name, run in zip(names, runs, strict=True):
+        yield run.record["command"]
+        config = run.config
+        if config.epochs != config.schedule_epochs:  # extended after its first training
+            yield shlex.join(
+                ["keras-ganvae", "train", "--resume", name, "--epochs", str(config.epochs)]
+            )
 
 
-def _training_commands(name, run):
-    yield run.record["command"]
-    config = run.config
-    if config.epochs != config.schedule_epochs:  # it was extended since
-        yield shlex.join(
-            ["keras-ganvae", "train", "--resume", name, "--epochs", str(config.epochs)]
-        )
-
-
-def _words(value):
-    return " ".join(value) if isinstance(value, tuple) else str(value)
+def _compare_command(names, out, settings, by_seed):
+    words = ["keras-ganvae", "compare", *names, "--out", str(out)]
+    for field in dataclasses.fields(settings):
+        value = getattr(settings, field.name)
+        if value != field.default:
+            values = value if isinstance(value, tuple) else (value,)
+            words += [f"--{field.name.replace('_', '-')}", *map(str, values)]
+    return shlex.join([*words, *([] if by_seed else ["--no-seeds"])])

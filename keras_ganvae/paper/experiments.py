@@ -1,4 +1,4 @@
-"""An experiment of section 4.2: how G's gradient fades while D alone learns."""
+"""The experiment of section 4.2: how G's gradient vanishes while D alone learns."""
 
 import dataclasses
 
@@ -7,6 +7,8 @@ import tensorflow as tf
 from keras import ops
 
 from keras_ganvae import equations
+from keras_ganvae.architectures import ResolvedConfig
+from keras_ganvae.data.dataset import Dataset
 from keras_ganvae.data.pipeline import training_batches
 from keras_ganvae.data.position import Position
 from keras_ganvae.training.setup import build_model
@@ -17,20 +19,20 @@ MOST_STEPS = 500
 LATENTS = 256
 
 
-def fading_gradient(config, dataset) -> list[dict]:
-    """G's gradient under equations (1) and (6) while D alone learns (section 4.2).
+def generator_gradients(config: ResolvedConfig, dataset: Dataset) -> list[dict]:
+    """Norms of G's gradient under equations (1) and (6) while D alone learns (section 4.2).
 
-    From the config's first weights, with its own optimizer for D, until D is confident.
+    D is trained from its initial weights with the run's optimizer until it is confident.
 
     Args:
-        config: of a finished run of a GAN.
-        dataset: what it was trained on.
+        config: the settings of a finished GAN run.
+        dataset: the data set of that run.
 
     Returns:
-        One dict for each step: `fake_probability`, the mean of D(G(z)), and the norm of
-        G's gradient under each loss, by its name.
+        One dict per step: `fake_probability`, the mean of D(G(z)), and the norm of G's
+        gradient under each generator loss, by the loss's name.
     """
-    # In float16 the loss would need scaling, which is not what this is about.
+    # float16 would need loss scaling, which has nothing to do with the experiment.
     model = build_model(dataclasses.replace(config, precision="float32"), dataset)
     batches = training_batches(
         dataset.train.images, config.batch_size, seed=config.seed, start=Position()

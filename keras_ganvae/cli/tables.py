@@ -3,15 +3,15 @@
 import textwrap
 
 from keras_ganvae.metrics.definitions import LIKELIHOOD, SAMPLES
-from keras_ganvae.paper.tables import written
+from keras_ganvae.metrics.formatting import PRIOR_NAMES, format_estimate
 
-WIDTH = 18  # of a column, at least: three and the names fill 79
-NAMES = {"normal": "N(0, I)", "mixture": "mixture"}
+COLUMN = 18  # least width of a column: the names and three columns fill 79
+HASH_DIGITS = 12
 
 
-def of_run(result) -> str:
-    """What `evaluate` found, with the protocol below."""
-    columns = {NAMES[prior]: found for prior, found in result["samples"].items()}
+def evaluation_table(result: dict) -> str:
+    """The numbers that `evaluate` measured, and their protocol."""
+    columns = {PRIOR_NAMES[prior]: found for prior, found in result["samples"].items()}
     columns["real images"] = result["floor"]
     rows = [("", *columns)]
     for key, metric in SAMPLES.items():
@@ -28,8 +28,8 @@ def of_run(result) -> str:
     return "\n".join([*lines, "", textwrap.fill(_protocol(result), 79)])
 
 
-def of_claims(results) -> str:
-    """One line for each claim with its verdict."""
+def claims_table(results: dict) -> str:
+    """The verdict of each claim that `compare` tested."""
     lines = []
     for claim in results["claims"]:
         text = f"{claim['number']:2}. {claim['verdict']}: {claim['claim']}"
@@ -40,9 +40,9 @@ def of_claims(results) -> str:
 
 
 def _aligned(rows):
-    """Rows as lines, each column as wide as its widest cell needs."""
+    """Rows as lines, each column as wide as its widest cell."""
     _, *columns = zip(*rows, strict=True)
-    widths = [max(WIDTH, 1 + max(map(len, column))) for column in columns]
+    widths = [max(COLUMN, 1 + max(map(len, column))) for column in columns]
     return [
         f"{name:25}" + "".join(f"{cell:>{w}}" for cell, w in zip(cells, widths, strict=True))
         for name, *cells in rows
@@ -50,12 +50,12 @@ def _aligned(rows):
 
 
 def _number(found):
-    """A value with its standard error: 6.62 ± 0.11."""
+    """A value with its standard error, such as 6.62 ± 0.11."""
     if found is None:
         return "-"
     if not isinstance(found, dict):
         return str(found)
-    value, error = written(found["value"], found["error"])
+    value, error = format_estimate(found["value"], found["error"])
     return value if error is None else f"{value} ± {error}"
 
 
@@ -64,7 +64,7 @@ def _protocol(result):
     data, features = protocol["data"], protocol["features"]
     parts = [
         f"{protocol['samples']:,} samples against {data['test']:,} test images of {data['name']}",
-        f"{features['dimensions']} {features['name']} features {features['hash'][:12]}",
+        f"{features['dimensions']} {features['name']} features {features['hash'][:HASH_DIGITS]}",
         f"k {protocol['neighbours']}",
         f"seed {protocol['seed']}",
     ]
