@@ -6,7 +6,7 @@ venv=$root/.venv
 
 say() { printf '%s\n' "$*" >&2; }
 
-# environment [EXTRA]: make .venv, or bring it up to date; costs a moment when nothing changed.
+# environment [EXTRA]: create or update .venv; returns at once if nothing changed.
 # A subshell: holds its lock while it lives, so that two scripts started together take turns.
 environment() (
     lock
@@ -15,7 +15,7 @@ environment() (
     unfinished=$venv/.unfinished
     if ! healthy; then
         python=$(find_python)
-        [ ! -e "$venv" ] || say "$venv is broken or unfinished: making it anew."
+        [ ! -e "$venv" ] || say "$venv is broken or incomplete: recreating it."
         rm -rf "$venv"
         mkdir "$venv"
         touch "$unfinished"
@@ -23,7 +23,7 @@ environment() (
     elif wanted | cmp -s - "$stamp"; then
         return
     fi
-    say "Installing into $venv: 3 GB on disk, a minute or two on a good line."
+    say "Installing into $venv: 3 GB on disk, one or two minutes with a fast connection."
     touch "$unfinished"
     rm -f "$venv"/.installed*
     quiet=--quiet

@@ -2,8 +2,7 @@
 
     scripts/export_reference [ARCH ...] [--runs runs/reference] [--out exports]
 
-Started again it goes on where it was: finished runs stay, an interrupted one is resumed;
-bundles are made anew.
+Started again, it keeps finished runs, resumes an interrupted one and exports all bundles again.
 """
 
 import argparse

@@ -1,6 +1,9 @@
 """The import order: a module imports from its own room and the rooms below it, no other."""
 
 import ast
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -59,3 +62,39 @@ def test_imports_come_from_the_rooms_below(module):
     tree = ast.parse((PACKAGE / module).read_text())
     above = {each for each in _imported_rooms(tree) if ROOMS.index(each) > ROOMS.index(room)}
     assert not above, f"{module} imports from {above}"
+
+
+FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
+# The report prints the commands that reproduce it.
+WRITES_COMMANDS = {Path("paper/compare.py")}
+
+
+@pytest.mark.parametrize("module", sorted(set(MODULES) - WRITES_COMMANDS), ids=str)
+def test_only_the_command_line_knows_flags(module):
+    """Errors and logs name settings instead; docstrings may explain."""
+    if module.parts[0] in ("cli", "__main__.py"):
+        return
+    tree = ast.parse((PACKAGE / module).read_text())
+    documented = ast.Module | ast.ClassDef | ast.FunctionDef
+    docstrings = {
+        ast.get_docstring(n, clean=False) for n in ast.walk(tree) if isinstance(n, documented)
+    }
+    texts = {
+        n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and isinstance(n.value, str)
+    }
+    flags = {flag for text in texts - docstrings for flag in FLAG.findall(text)}
+    assert not {flag for flag in flags if not flag.startswith("--series-") and flag != "--line"}
+
+
+@pytest.mark.parametrize(
+    "room", ["cli.main", "architectures", "runs.run", "runs.checkpoints", "priors", "bundle.verify"]
+)
+def test_importing_loads_no_tensorflow(room):
+    code = f"""
+import sys, keras_ganvae.{room}
+from keras_ganvae import architectures
+architectures.resolve(architectures.TrainConfig(arch="cvae"))
+assert not {{"tensorflow", "keras", "sklearn"}} & set(sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

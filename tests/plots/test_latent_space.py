@@ -1,3 +1,5 @@
+import shutil
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -5,6 +7,7 @@ from PIL import Image
 from keras_ganvae import architectures
 from keras_ganvae.errors import InputError
 from keras_ganvae.plots import latent_space
+from keras_ganvae.runs.run import Run
 
 # Pictures drawn from a choice of priors, besides `sample`.
 PRIOR_PICTURES = ("interpolate", "traverse", "manifold")
@@ -153,3 +156,20 @@ def test_a_plane_needs_two_latent_dimensions(train_tiny, tmp_path):
     for name in ("interpolate", "traverse"):
         getattr(latent_space, name)(run, tmp_path / f"{name}.png")
         assert _read(tmp_path / f"{name}.png").max() > 0
+
+
+@pytest.mark.parametrize("arch", ["vae", "gan"])
+def test_a_run_in_training_is_drawn_from_its_newest_checkpoint(run_of, tmp_path, arch):
+    path = shutil.copytree(run_of(arch).path, tmp_path / arch)
+    for name in ("model.keras", "prior.npz"):
+        (path / name).unlink(missing_ok=True)
+    run = Run.open(path)
+    pictures = [*PRIOR_PICTURES, *(["reconstruct"] if arch == "vae" else [])]
+    descriptions = [latent_space.sample(run, 4, 0, tmp_path / "sample.png")]
+    descriptions += [
+        getattr(latent_space, name)(run, tmp_path / f"{name}.png") for name in pictures
+    ]
+    for description in descriptions:
+        assert f"{arch} on synthetic (epoch 2 of 2, not finished)" in description
+    assert "N(0, I)" in descriptions[0]
+    assert _description(tmp_path / "sample.png") == descriptions[0]
