@@ -45,7 +45,7 @@ class LoadedModel:
             for name, each in file.signatures.items()
         }
         with quietly(f"run {self.path}"):
-            self._interpreter = Interpreter(model_content=file.packed, num_threads=threads)
+            self._interpreter = Interpreter(model_content=file.content, num_threads=threads)
             self._runners = {
                 name: self._interpreter.get_signature_runner(name) for name in self.signatures
             }
