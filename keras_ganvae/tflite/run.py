@@ -29,7 +29,7 @@ class SignatureInfo:
 
 
 class LoadedModel:
-    """A model in an interpreter of its own; not thread-safe.
+    """A model loaded into a LiteRT interpreter; not thread-safe.
 
     Args:
         file: a model that passed `operators.check`.
