@@ -170,7 +170,7 @@ def _is_transposed(layer):
 
 
 def _unfused_relu(x):
-    """A ReLU as an operator of its own: a leaky ReLU without a leak.
+    """A ReLU as a separate operator: a leaky ReLU without a leak.
 
     The converter would fuse a plain ReLU into a TRANSPOSE_CONV of version 4, which GPU
     delegates refuse.

@@ -33,6 +33,7 @@ FUSED = ("NONE", "RELU", "RELU_N1_TO_1", "RELU6")  # activations that kernels ca
 # Operators that copy numbers unchanged.
 COPYING = {"RESHAPE", "DEPTH_TO_SPACE", "SPLIT", "STRIDED_SLICE", "SLICE", "GATHER", "TRANSPOSE"}
 COPYING |= {"PACK", "EXPAND_DIMS", "SQUEEZE"}
+COPIED = (FLOAT, INTEGER, BYTE)  # types that they take
 
 Results = tuple[int, list[tuple]]  # multiplications, and (shape, dtype) of each output
 
@@ -181,10 +182,11 @@ def _axis(axis, rank):
     return int(axis) % rank
 
 
-def _unary(*dtypes):
+def _unary(*dtypes, makes=None):
     def rule(op):
         (x,) = _arguments(op, 1)
-        return x.size, [(x.shape, _type([x], dtypes))]
+        dtype = _type([x], dtypes)
+        return x.size, [(x.shape, makes or dtype)]
 
     return rule
 
@@ -217,18 +219,6 @@ def _cast(op):
     return x.size, [(x.shape, _type([output], (FLOAT, INTEGER, TRUTH)))]
 
 
-def _quantize(op):
-    (x,) = _arguments(op, 1)
-    _type([x], (FLOAT, BYTE))
-    return x.size, [(x.shape, BYTE)]
-
-
-def _dequantize(op):
-    (x,) = _arguments(op, 1)
-    _type([x], (HALF, BYTE))
-    return x.size, [(x.shape, FLOAT)]
-
-
 def _reshape(op):
     x, target = _arguments(op, 1, 2)
     (output,) = op.outputs
@@ -239,12 +229,12 @@ def _reshape(op):
     )
     _demand(fits and wanted.count(-1) <= 1, f"states the shape {list(wanted)}")
     _demand(output.size == x.size, f"makes {output.size} numbers of {x.size}")
-    return 0, [(output.shape, _type([x], (FLOAT, INTEGER, BYTE)))]
+    return 0, [(output.shape, _type([x], COPIED))]
 
 
 def _concatenation(op):
     _demand(1 <= len(op.inputs) <= 64 and None not in op.inputs, "lacks an input")
-    dtype = _type(op.inputs, (FLOAT, INTEGER, BYTE))
+    dtype = _type(op.inputs, COPIED)
     _demand(op.activation == "NONE", "is fused")
     axis = _axis(op.options["axis"], len(op.inputs[0].shape))
     shape = list(op.inputs[0].shape)
@@ -260,7 +250,7 @@ def _concatenation(op):
 def _pack(op):
     _demand(op.options["valuesCount"] == len(op.inputs), "has a wrong number of inputs")
     _demand(None not in op.inputs, "lacks an input")
-    dtype = _type(op.inputs, (FLOAT, INTEGER, BYTE))
+    dtype = _type(op.inputs, COPIED)
     shape = op.inputs[0].shape
     _demand(all(each.shape == shape for each in op.inputs), "has inputs of different shapes")
     axis = _axis(op.options["axis"], len(shape) + 1)
@@ -269,7 +259,7 @@ def _pack(op):
 
 def _split(op):
     where, x = _arguments(op, 2)
-    dtype = _type([x], (FLOAT, INTEGER, BYTE))
+    dtype = _type([x], COPIED)
     axes = _constant(where)
     _demand(axes.size == 1, "has several axes")
     axis = _axis(axes.item(), len(x.shape))
@@ -282,7 +272,7 @@ def _split(op):
 
 def _strided_slice(op):
     x, *bounds = _arguments(op, 4)
-    dtype = _type([x], (FLOAT, INTEGER, BYTE))
+    dtype = _type([x], COPIED)
     begin, end, strides = (_constant(each, rank=1).tolist() for each in bounds)
     _demand(len(begin) == len(end) == len(strides) <= MAX_RANK, "has bounds of the wrong length")
     masks = {name: value for name, value in op.options.items() if name.endswith("Mask")}
@@ -308,7 +298,7 @@ def _strided_slice(op):
 
 def _slice(op):
     x, *bounds = _arguments(op, 3)
-    dtype = _type([x], (FLOAT, INTEGER, BYTE))
+    dtype = _type([x], COPIED)
     begin, size = (_constant(each, rank=1).tolist() for each in bounds)
     _demand(len(begin) == len(size) == len(x.shape), "has bounds of the wrong length")
     size = [length - a if n == -1 else n for a, n, length in zip(begin, size, x.shape, strict=True)]
@@ -322,7 +312,7 @@ def _slice(op):
 
 def _gather(op):
     x, indices = _arguments(op, 2)
-    dtype = _type([x], (FLOAT, INTEGER, BYTE))
+    dtype = _type([x], COPIED)
     axis = _axis(op.options["axis"], len(x.shape))
     _demand(op.options["batchDims"] == 0, "has batch dimensions")
     _demand(indices.dtype == INTEGER, "has indices that are not INT32")
@@ -345,7 +335,7 @@ def _transpose(op):
     x, where = _arguments(op, 2)
     order = _constant(where, rank=1).tolist()
     _demand(sorted(order) == list(range(len(x.shape))), f"has the order {order}")
-    return 0, [([x.shape[i] for i in order], _type([x], (FLOAT, INTEGER, BYTE)))]
+    return 0, [([x.shape[i] for i in order], _type([x], COPIED))]
 
 
 def _expand_dims(op):
@@ -354,7 +344,7 @@ def _expand_dims(op):
     _demand(axes.size == 1, "has several axes")
     axis = _axis(axes.item(), len(x.shape) + 1)
     shape = (*x.shape[:axis], 1, *x.shape[axis:])
-    return 0, [(shape, _type([x], (FLOAT, INTEGER, BYTE)))]
+    return 0, [(shape, _type([x], COPIED))]
 
 
 def _squeeze(op):
@@ -363,7 +353,7 @@ def _squeeze(op):
     axes = axes or {i for i, n in enumerate(x.shape) if n == 1}
     _demand(all(x.shape[i] == 1 for i in axes), "drops an axis longer than 1")
     shape = [n for i, n in enumerate(x.shape) if i not in axes]
-    return 0, [(shape, _type([x], (FLOAT, INTEGER, BYTE)))]
+    return 0, [(shape, _type([x], COPIED))]
 
 
 def _weighted(op, x, weights, bias, channels, axis):
@@ -472,8 +462,8 @@ RULES: dict[str, tuple[Callable[[Operator], Results], str | None]] = {
     "SELECT": (_select, None),
     "SELECT_V2": (_select, None),
     "CAST": (_cast, None),
-    "QUANTIZE": (_quantize, None),
-    "DEQUANTIZE": (_dequantize, None),
+    "QUANTIZE": (_unary(FLOAT, BYTE, makes=BYTE), None),
+    "DEQUANTIZE": (_unary(HALF, BYTE, makes=FLOAT), None),
     "RESHAPE": (_reshape, None),
     "CONCATENATION": (_concatenation, "ConcatenationOptions"),
     "PACK": (_pack, "PackOptions"),

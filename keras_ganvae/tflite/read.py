@@ -1,18 +1,16 @@
 """Read a .tflite file by TFLite's own schema, and check what it says.
 
 The schema's Python reader raises or returns nonsense where a file is damaged, but does not
-crash; `read_model` rejects the nonsense. The native interpreter trusts every offset of its file.
-So it gets `ModelFile.packed`: the same model, packed again by the schema's own writer.
+crash; `read_model` rejects the nonsense. The native interpreter verifies offsets itself, but
+trusts indices, shapes and types.
 """
 
-import functools
 import math
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
@@ -127,14 +125,7 @@ class ModelFile:
     path: str
     graphs: tuple[Graph, ...] = field(repr=False)
     signatures: dict[str, SignatureTensors]
-    table: schema.ModelT = field(repr=False)
-
-    @functools.cached_property
-    def packed(self) -> bytes:
-        """The model as a well-formed .tflite file."""
-        builder = flatbuffers.Builder(2**16)
-        builder.Finish(self.table.Pack(builder), IDENTIFIER)
-        return bytes(builder.Output())
+    content: bytes = field(repr=False)
 
 
 def read_model(source: str | os.PathLike | bytes, path: str | None = None) -> ModelFile:
@@ -151,7 +142,7 @@ def read_model(source: str | os.PathLike | bytes, path: str | None = None) -> Mo
     content = source if isinstance(source, bytes) else _content(source)
     try:
         _demand(content[4:8] == IDENTIFIER, "it lacks the identifier TFL3")
-        return _model(path, _Unpacker(content).model())
+        return _model(path, content)
     except Exception as error:  # the schema's reader raises whatever its layers do
         raise InputError(
             f"{path} is not a valid .tflite file: {first_line(error)}; export or download it again"
@@ -249,7 +240,8 @@ def _bytes(value: Any) -> int:
     return sum(map(_bytes, vars(value).values())) if hasattr(value, "__dict__") else 0
 
 
-def _model(path: str, table: schema.ModelT) -> ModelFile:
+def _model(path: str, content: bytes) -> ModelFile:
+    table = _Unpacker(content).model()
     _demand(table.version == VERSION, f"its schema is not version {VERSION}")
     codes = [_operator_code(each) for each in table.operatorCodes]
     buffers = [_buffer(each) for each in table.buffers]
@@ -260,7 +252,7 @@ def _model(path: str, table: schema.ModelT) -> ModelFile:
         name = _text(each.signatureKey)
         _demand(name and name not in signatures, "two signatures have one name")
         signatures[name] = _signature(each, table.subgraphs, graphs)
-    return ModelFile(path, graphs, signatures, table)
+    return ModelFile(path, graphs, signatures, content)
 
 
 def _text(value: bytes | None) -> str:

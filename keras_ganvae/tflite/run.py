@@ -29,7 +29,7 @@ class SignatureInfo:
 
 
 class LoadedModel:
-    """A model in an interpreter of its own; not thread-safe.
+    """A model loaded into a LiteRT interpreter; not thread-safe.
 
     Args:
         file: a model that passed `operators.check`.
@@ -45,7 +45,7 @@ class LoadedModel:
             for name, each in file.signatures.items()
         }
         with quietly(f"run {self.path}"):
-            self._interpreter = Interpreter(model_content=file.packed, num_threads=threads)
+            self._interpreter = Interpreter(model_content=file.content, num_threads=threads)
             self._runners = {
                 name: self._interpreter.get_signature_runner(name) for name in self.signatures
             }

@@ -85,7 +85,7 @@ def test_from_python(run_of, tmp_path):
     assert set(Bundle.open(out).variants) == {"float16"}
 
 
-def test_a_bundle_is_replaced_only_when_asked(bundles, run_of, tmp_path):
+def test_only_overwrite_replaces_a_bundle(bundles, run_of, tmp_path):
     out = shutil.copytree(bundles["gan"], tmp_path / "gan")
     with pytest.raises(InputError, match="already holds a bundle; `overwrite` replaces it"):
         export(run_of("gan"), out)

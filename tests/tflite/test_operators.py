@@ -87,7 +87,7 @@ def _no_signature(model):
 
 
 def _scale(factor):
-    """Another scale of the first quantised activation."""
+    """Another scale of the first quantized activation."""
 
     def edit(model):
         graph = model.subgraphs[0]

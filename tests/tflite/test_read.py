@@ -73,16 +73,6 @@ def test_missing_folder_and_too_large(tmp_path, monkeypatch):
         read_model(tmp_path / "large.tflite")
 
 
-def test_packing_keeps_the_model(tiny_bundle):
-    before = read_model(tiny_bundle("vae") / "sampler.tflite")
-    after = read_model(before.packed)
-    assert after.packed == before.packed
-    for a, b in zip(before.graphs, after.graphs, strict=True):
-        assert [each.name for each in a.operators] == [each.name for each in b.operators]
-        assert [each.shape for each in a.tensors] == [each.shape for each in b.tensors]
-        assert [bytes(each.data) for each in a.tensors] == [bytes(each.data) for each in b.tensors]
-
-
 def _first_operator(**values):
     def edit(model):
         for name, value in values.items():

@@ -69,6 +69,15 @@ def test_no_model(tmp_path):
         open_model(tmp_path / "text.tflite")
 
 
+def test_text_that_reaches_beyond_the_file(tiny_bundle):
+    """The schema's Python reader cuts it short; the native interpreter verifies offsets."""
+    content = bytearray((tiny_bundle("vae") / "model.tflite").read_bytes())
+    start = content.rindex(b"decode") - 4
+    content[start : start + 4] = (2**31 - 1).to_bytes(4, "little")
+    with pytest.raises(InputError):
+        open_model(bytes(content))
+
+
 def test_a_run_that_fails(edited):
     """Thresholds below every random word choose a component that the mixture lacks."""
 
