@@ -199,7 +199,7 @@ def test_a_batch_larger_than_the_data_is_rejected(terminal, tmp_path):
     arguments = ["--arch", "gan", "--dataset", "synthetic", "--limit", 64, "--batch-size", 65]
     done = terminal("train", *arguments, "--out", tmp_path / "run")
     assert (done.returncode, done.stdout) == (2, "")
-    assert "batch_size 65 is larger than the 64 training images" in done.stderr
+    assert "--batch-size 65 is larger than the 64 training images" in done.stderr
     assert "Traceback" not in done.stderr and not (tmp_path / "run").exists()
 
 
@@ -239,7 +239,7 @@ def test_sample_from_either_prior(command, run_of, tmp_path, prior, expected):
     ("arch", "arguments", "message"),
     [
         ("gan", "reconstruct --out {tmp}/a.png", "holds a gan, which can't reconstruct"),
-        ("dcgan", "sample --prior mixture --out {tmp}/a.png", "whose prior is N(0, I)"),
+        ("dcgan", "sample --prior mixture --out {tmp}/a.png", "its prior is N(0, I)"),
         ("vae", "sample --out {tmp}/a.jpg", "must be .png (one grid)"),
         ("vae", "manifold --out {tmp}/a.jpg", "must be a .png file"),
         ("vae", "animate --out {tmp}/a.png", "must be a .gif file"),
@@ -255,8 +255,16 @@ def test_pictures_that_a_run_cannot_give(command, run_of, tmp_path, arch, argume
     assert [path.name for path in tmp_path.iterdir()] == ["full"]
 
 
-@pytest.mark.parametrize("name", ["model.keras", "prior.npz", "config.json"])
-@pytest.mark.parametrize("damage", ["missing", "truncated"])
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        ("model.keras", "truncated"),
+        ("prior.npz", "missing"),
+        ("prior.npz", "truncated"),
+        ("config.json", "missing"),
+        ("config.json", "truncated"),
+    ],
+)
 def test_incomplete_or_damaged_runs_are_rejected(command, run_of, tmp_path, name, damage):
     path = shutil.copytree(run_of("vae").path, tmp_path / "run")
     if damage == "missing":
@@ -379,4 +387,4 @@ def test_resuming_a_finished_run_logs_that_it_is_finished(command, run_of, caplo
         code, out, _ = command("train", "--resume", run.path)
     assert code == 0
     assert out.splitlines()[-1] == f"run {run.path}"
-    assert "is finished at 2 epochs" in caplog.text
+    assert "is finished; a larger `epochs` extends it" in caplog.text

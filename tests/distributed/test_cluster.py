@@ -108,8 +108,8 @@ def test_the_error_names_a_port_in_use():
         (["--strategy", "mirrored", "--replicas", "2", "--jit", "on"], "one device"),
         (["--device", "gpu:x"], "--device must be auto, cpu"),
         (["--device", "gpu:99"], "no gpu:99"),
-        (["--strategy", "miror"], "unknown strategy 'miror'; did you mean 'mirrored'"),
-        (["--cache", "disc"], "unknown cache 'disc'; did you mean 'disk'"),
+        (["--strategy", "miror"], "unknown --strategy 'miror'; did you mean 'mirrored'"),
+        (["--cache", "disc"], "unknown --cache 'disc'; did you mean 'disk'"),
     ],
 )
 def test_an_impossible_placement_is_one_line(terminal, tmp_path, arguments, message):

@@ -96,7 +96,7 @@ def test_the_prior_can_be_chosen_and_is_recorded(run_of, tmp_path, name):
 @pytest.mark.parametrize("name", ["sample", *PRIOR_PICTURES])
 def test_a_gan_has_no_mixture(run_of, tmp_path, name):
     options = {"count": 2, "seed": 0} if name == "sample" else {}
-    with pytest.raises(InputError, match="holds a gan, whose prior is N"):
+    with pytest.raises(InputError, match="is a gan; its prior is N"):
         getattr(latent_space, name)(
             run_of("gan"), out=tmp_path / "a.png", prior="mixture", **options
         )

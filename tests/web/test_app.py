@@ -15,7 +15,8 @@ import pytest
 from PIL import Image
 
 from keras_ganvae.bundle import card
-from keras_ganvae.bundle import read as bundles
+from keras_ganvae.bundle.read import Bundle
+from keras_ganvae.bundle.sample import decode, open_source
 from keras_ganvae.plots.latent_paths import walks
 from keras_ganvae.web import site
 from keras_ganvae.web.server import Server
@@ -81,7 +82,7 @@ def lone(train_tiny, run_of, tmp_path_factory):
 def shown(tiny_bundle, colour, lone):
     """name -> path of the site's bundles: a VAE, a GAN, a colour VAE, those of one file."""
     paths = [tiny_bundle("vae"), tiny_bundle("gan"), colour, *lone]
-    return {bundles.Bundle.open(path).name: path for path in paths}
+    return {Bundle.open(path).name: path for path in paths}
 
 
 @pytest.fixture(scope="session")
@@ -252,7 +253,7 @@ def test_every_signature_gives_the_golden_numbers(visit, address, shown, index):
     )
     found = {(file, output): (verdict, float(most)) for file, verdict, output, most, _ in rows}
     assert {verdict for verdict, _ in found.values()} == {"passed"}
-    opened = bundles.Bundle.open(shown[name])
+    opened = Bundle.open(shown[name])
     expected = {
         (file, signature)
         for file, facts in opened.files.items()
@@ -290,7 +291,7 @@ def test_a_seed_draws_what_python_draws(visit, address, shown, index):
         """,
         {"ADDRESS": address, "NAME": name},
     )
-    expected = bundles.open_source(path).sample(16, 4294967290, variant="float32")
+    expected = open_source(path).sample(16, 4294967290, variant="float32")
     for canvas, image in zip(seen, expected, strict=True):
         assert _alike(canvas, image)
 
@@ -419,9 +420,9 @@ def test_a_walk_equals_pythons(visit, address, shown, index):
         """,
         {"ADDRESS": address, "NAME": name, "PLACES": places},
     )
-    opened = bundles.Bundle.open(path)
+    opened = Bundle.open(path)
     walk = walks(opened.prior(), 8, 5, 3)[2, [0, 1, 4]]
-    expected = np.rint(bundles.decode(opened.model("float32"), walk) * 255)
+    expected = np.rint(decode(opened.model("float32"), walk) * 255)
     for canvas, image in zip(seen, expected, strict=True):
         assert _alike(canvas, image)
 
@@ -520,7 +521,7 @@ def test_a_drawing_is_reconstructed(visit, address, shown):
     )
     assert found["empty"]
     path = next(iter(shown.values()))
-    model = bundles.Bundle.open(path).model("sampler")
+    model = Bundle.open(path).model("sampler")
     image = _image(found["input"])[None, ..., :1].astype(np.float32) / 255
     assert image.max() > 0.9
     # The page feeds floats to the model; the test reads them from the canvas, as 8 bits.
@@ -566,7 +567,7 @@ def test_bundles_of_one_file_offer_what_they_can(visit, address, shown):
         {"ADDRESS": address},
     )
     for name, variant in (("lone-int8", "int8"), ("lone-sampler", "sampler")):
-        (image,) = bundles.open_source(shown[name]).sample(1, 0, variant=variant)
+        (image,) = open_source(shown[name]).sample(1, 0, variant=variant)
         assert _alike(found[name]["first"], image, error=2)
     line, sampler = found["lone-int8"], found["lone-sampler"]
     assert "only one dimension" in line["reasons"]["map"]
@@ -605,7 +606,7 @@ def test_models_and_variants_are_switched(visit, address, shown):
         """,
         {"ADDRESS": address, "VAE": vae, "GAN": gan, "COLOUR": colour},
     )
-    files = bundles.Bundle.open(shown[vae]).files
+    files = Bundle.open(shown[vae]).files
     assert found["start"] == f"{vae} float16 wasm"  # the recommended variant
     for variant, (size, time) in found["facts"].items():
         (expected,) = (each["bytes"] for each in files.values() if each.get("variant") == variant)
@@ -673,7 +674,7 @@ def test_images_are_saved(visit, address, shown, tmp_path):
     )
     from keras_ganvae.plots import images
 
-    expected = bundles.open_source(next(iter(shown.values()))).sample(16, 2, variant="float32")
+    expected = open_source(next(iter(shown.values()))).sample(16, 2, variant="float32")
     grid = images.grid(expected)
     factor = round(560 / grid.shape[0])
     with Image.open(tmp_path / "saved.png") as image:
@@ -866,7 +867,7 @@ def test_it_draws_over_plain_http(visit, start, site_folder, shown):
     seen = seen["result"]
     assert not seen["secure"]
     assert "needs a connection" in seen["offline"]
-    (image,) = bundles.open_source(next(iter(shown.values()))).sample(1, 4, variant="float32")
+    (image,) = open_source(next(iter(shown.values()))).sample(1, 4, variant="float32")
     assert _alike(seen["first"], image)
 
 
@@ -890,7 +891,7 @@ def test_the_gpu_draws_the_same(visit, address, shown):
     if "no graphics adapter" in seen["notice"]:
         pytest.skip("this Chromium has no software WebGPU")
     assert (seen["runs"], seen["notice"]) == ("GPU", "")
-    expected = bundles.open_source(next(iter(shown.values()))).sample(16, 9, variant="float32")
+    expected = open_source(next(iter(shown.values()))).sample(16, 9, variant="float32")
     for canvas, image in zip(seen["all"], expected, strict=True):
         assert _alike(canvas, image)
 

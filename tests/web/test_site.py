@@ -215,7 +215,7 @@ def test_out_must_be_new_or_a_site(write, bundle, tmp_path):
     foreign = tmp_path / "foreign"
     foreign.mkdir()
     (foreign / "thesis.tex").write_text("kept")
-    with pytest.raises(InputError, match="not empty and no site"):
+    with pytest.raises(InputError, match="not empty and not a site"):
         write(out=foreign, overwrite=True)
     assert (foreign / "thesis.tex").read_text() == (tmp_path / "file").read_text() == "kept"
     out = write()
@@ -263,7 +263,7 @@ def test_web_explains_bad_input_in_one_line(command, bundle, stand_in, tmp_path,
     }.items():
         code, out, err = command("web", *arguments)
         assert (code, out) == (2, "") and err.count("\n") == 1 and reason in err
-    monkeypatch.setattr("tempfile.mkdtemp", _deny)
+    monkeypatch.setattr(site, "replacing_folder", _deny)
     code, _, err = command("web", bundle, "--out", tmp_path / "x")
     assert code == 2 and "permission denied" in err
 
