@@ -1,0 +1,1 @@
+"""Replicas and workers: placement, a replica's part of a batch, and patches for Keras."""

@@ -1,0 +1,1 @@
+"""Metrics of samples and likelihoods, each with its standard error."""

@@ -1,0 +1,1 @@
+"""Pictures: sample grids, curves, GIFs, and walks through the latent space of a run."""

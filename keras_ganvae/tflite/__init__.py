@@ -1,0 +1,1 @@
+"""TFLite: the table of signatures, conversion, reading, lint, and the interpreter."""

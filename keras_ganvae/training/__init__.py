@@ -1,0 +1,1 @@
+"""Training: a whole run is in `train.py`."""

@@ -1,0 +1,1 @@
+"""Where images come from: folders, npz files, TFDS, and synthetic digits."""
