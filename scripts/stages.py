@@ -35,7 +35,7 @@ def train(folder: Path, settings: Sequence[str], epochs: int | None = None) -> N
     trained = run.config.epochs or 0
     if epochs is not None and trained > epochs:
         sys.exit(f"{folder} has {trained} epochs; --epochs {epochs} cannot shorten it")
-    if (epochs is not None and trained < epochs) or not run.model_file.exists():
+    if (epochs is not None and trained < epochs) or not run.is_finished:
         call("train", "--resume", str(folder), *epoch_options)
 
 

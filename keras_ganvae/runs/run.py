@@ -9,7 +9,6 @@ import dataclasses
 import json
 import os
 import shlex
-import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,15 +17,15 @@ from typing import Any
 from keras_ganvae import architectures, data, runtime
 from keras_ganvae.architectures import ResolvedConfig
 from keras_ganvae.config import TrainConfig
-from keras_ganvae.distributed.cluster import LOGS
 from keras_ganvae.errors import InputError, first_line
+from keras_ganvae.files import UNFINISHED as TEMPORARY
 from keras_ganvae.files import replacing, write_json
 from keras_ganvae.priors import MixturePrior, NormalPrior
-from keras_ganvae.runs import checkpoints, lock
+from keras_ganvae.runs import checkpoints, replaced
 
 FOLDERS = ("figures", "checkpoint", "tensorboard")
-# Written before the run is created: by the lock, and by the workers.
-KEPT = (lock.NAME, LOGS)
+# Present while model.keras is of an earlier epoch than the run plans.
+UNFINISHED = ".unfinished"
 
 
 @dataclass(frozen=True)
@@ -41,9 +40,10 @@ class Run:
     def create(
         cls, path: Path, config: ResolvedConfig, dataset: data.Dataset, trained_on: str
     ) -> "Run":
-        """Empty the folder and write config.json: enough to repeat the run.
+        """Write config.json: enough to repeat the run.
 
-        The caller has checked the folder with `check_free` and holds its lock.
+        The caller has checked the folder with `check_free`, holds its lock and has set an old
+        run aside.
 
         Args:
             config: resolved.
@@ -57,12 +57,10 @@ class Run:
             "versions": runtime.versions(),
             "command": shlex.join(["keras-ganvae", *sys.argv[1:]]),
         }
-        for old in path.iterdir():
-            if old.name not in KEPT:
-                shutil.rmtree(old) if old.is_dir() else old.unlink()
+        # First, so that a folder that a crash leaves is known as a run.
+        write_json(path / "config.json", record)
         for folder in FOLDERS:
             (path / folder).mkdir()
-        write_json(path / "config.json", record)
         return cls(path, config, record)
 
     def extended(self, epochs: int) -> "Run":
@@ -122,7 +120,12 @@ class Run:
 
     @property
     def is_finished(self) -> bool:
-        return self.model_file.exists()  # written last
+        return self.model_file.exists() and not (self.path / UNFINISHED).exists()
+
+    def mark_unfinished(self) -> None:
+        """Keep a model.keras, but as one that training has yet to replace."""
+        if self.model_file.exists():
+            (self.path / UNFINISHED).touch()
 
     def history(self) -> list[dict]:
         """The rows of history.csv: int epochs, float values.
@@ -224,6 +227,10 @@ class Run:
             return NormalPrior(self.config.latent_dim)
         if not self.is_variational:
             raise InputError(f"{self.path} is a {self.config.arch}; its prior is N(0, I)")
+        if not self.is_finished:
+            raise InputError(
+                f"{self.path} is not finished: it has no mixture yet", resume=self.path
+            )
         try:
             return MixturePrior.load(self.prior_file)
         except FileNotFoundError as error:
@@ -241,6 +248,7 @@ class Run:
         """Write model.keras, which marks the run as finished."""
         with replacing(self.model_file) as beside:
             model.save(beside)
+        (self.path / UNFINISHED).unlink(missing_ok=True)
 
 
 def _recorded_config(record):
@@ -276,6 +284,11 @@ def dataset_record(dataset: data.Dataset) -> dict:
     }
 
 
+def _is_leftover(name):
+    """Whether a process that died before it wrote a config.json may have left this."""
+    return name in (replaced.NAME, *replaced.KEPT) or name.startswith(TEMPORARY)
+
+
 def check_free(path: str | os.PathLike, overwrite: bool) -> None:
     """Refuse a folder whose content a new run would destroy.
 
@@ -286,7 +299,7 @@ def check_free(path: str | os.PathLike, overwrite: bool) -> None:
     path = Path(path)
     if path.exists() and not path.is_dir():
         raise InputError(f"`out` {path} is a file")
-    if path.is_dir() and any(each.name not in KEPT for each in path.iterdir()):
+    if path.is_dir() and any(not _is_leftover(each.name) for each in path.iterdir()):
         if not (path / "config.json").exists():
             raise InputError(f"`out` {path} is not empty and not a run; choose another folder")
         if not overwrite:

@@ -28,8 +28,10 @@ from keras_ganvae.distributed.placement import place
 from keras_ganvae.errors import InputError
 from keras_ganvae.files import remove_unfinished
 from keras_ganvae.plots import gif
+from keras_ganvae.priors import NormalPrior, Prior
 from keras_ganvae.runs import checkpoints
 from keras_ganvae.runs.lock import exclusive
+from keras_ganvae.runs.replaced import recover, set_aside
 from keras_ganvae.runs.run import Run, check_free
 from keras_ganvae.training import tensorboard
 from keras_ganvae.training.callbacks import Callbacks, StopOnNonFinite, WorkerLog
@@ -90,7 +92,7 @@ def train(
     with synchronized(setup, folder):
         model = build_model(setup.config, setup.dataset, setup.placement)
         folder.mkdir(parents=True, exist_ok=True)  # not before the model could be built
-        with _exclusive(folder, setup.placement):
+        with _exclusive(folder, setup.placement), _replacing_run(folder, overwrite, setup):
             run = _create(folder, setup)
             log.info("run folder: %s", run.path)
             return _train(run, model, setup, Start(), checkpoint_minutes)
@@ -123,6 +125,12 @@ def resume(
     config = dataclasses.replace(run.config, **overrides or {})
     placement = place(config, cluster)
     with _exclusive(run.path, placement):
+        if placement.is_chief and recover(run.path):
+            raise InputError(
+                f"{run.path} was to be replaced by a run that died before its first checkpoint;"
+                " the old run is restored: resume again to continue it",
+                resume=run.path,
+            )
         dataset = run.dataset(config.cache)
         checkpoint, start = _last_checkpoint(run, dataset.fingerprint)
         run = _extended(run, epochs, placement.is_chief)
@@ -203,12 +211,16 @@ def fit(
 def _finish(run, model, dataset, callbacks):
     """Write what only a finished run has: the last plots, the GIF, prior, contrast, model."""
     callbacks.pictures.plot()
-    gif.save_gif(run.figures / "training.gif", gif.load_frames(run.figures))
+    frames = gif.load_frames(run.figures)
+    if frames:
+        gif.save_gif(run.figures / "training.gif", frames)
     callbacks.checkpoints.stop_if_asked()
+    prior: Prior = NormalPrior(run.config.latent_dim)
     if run.is_variational:
-        fit_prior(model, dataset, run.config.seed).save(run.prior_file)
+        mixture = fit_prior(model, dataset, run.config.seed)
+        mixture.save(run.prior_file)
+        prior = mixture if run.config.sampling_prior == "mixture" else prior
     if run.config.match_contrast:
-        prior = run.prior(run.config.sampling_prior)
         model.contrast = fit_contrast(model, prior, dataset.validation.images, run.config.seed)
         log.info("contrast %.2f gives samples the variance of the data", model.contrast)
     callbacks.checkpoints.stop_if_asked()
@@ -224,6 +236,18 @@ def _verbosity(placement):
 def _exclusive(folder, placement):
     """The lock of the run folder, on the chief; only the chief writes there."""
     return exclusive(folder) if placement.is_chief else contextlib.nullcontext()
+
+
+@contextlib.contextmanager
+def _replacing_run(folder, overwrite, setup):
+    """Set aside the run that is to be replaced, on the chief."""
+    if not setup.placement.is_chief:
+        yield
+        return
+    recover(folder)
+    check_free(folder, overwrite)  # again: another process may have written a run meanwhile
+    with set_aside(folder):
+        yield
 
 
 def _create(folder, setup):
@@ -264,6 +288,7 @@ def _extended(run, epochs, write):
         )
     run = run.extended(epochs)
     if write:
+        run.mark_unfinished()
         run.write_config()
     return run
 
@@ -275,6 +300,4 @@ def _discard_after(run, start):
     for picture in gif.epoch_pictures(run.figures)[start.position.epoch :]:
         picture.unlink()
     tensorboard.rewind(run.tensorboard, start.callback_state.get("tensorboard", {}))
-    # They would be of an earlier epoch than the history.
-    run.model_file.unlink(missing_ok=True)
-    run.prior_file.unlink(missing_ok=True)
+    run.mark_unfinished()

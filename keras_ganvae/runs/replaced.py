@@ -1,0 +1,57 @@
+"""The run that a new one replaces: set aside until the new run has its first checkpoint."""
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from keras_ganvae.distributed.cluster import LOGS
+from keras_ganvae.runs import checkpoints, lock
+
+NAME = ".replaced"  # in the run folder
+# Written before the new run is created: by the lock, and by the workers.
+KEPT = (lock.NAME, LOGS)
+
+
+@contextlib.contextmanager
+def set_aside(folder: Path) -> Iterator[None]:
+    """Set an old run aside; on an exception before the new run's first checkpoint, restore it.
+
+    The caller holds the lock of the folder.
+    """
+    recover(folder)
+    old = _entries(folder)
+    if old:
+        aside = folder / NAME
+        aside.mkdir()
+        for entry in old:
+            os.replace(entry, aside / entry.name)
+    try:
+        yield
+    finally:
+        recover(folder)
+
+
+def recover(folder: Path) -> bool:
+    """Settle what a crashed process left: restore the old run, or delete it.
+
+    Returns:
+        Whether the old run was restored, because the new one has no checkpoint.
+    """
+    aside = folder / NAME
+    if not aside.is_dir():
+        return False
+    if checkpoints.folders(folder / "checkpoint"):
+        shutil.rmtree(aside)
+        return False
+    for entry in _entries(folder):
+        shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+    for entry in aside.iterdir():
+        os.replace(entry, folder / entry.name)
+    aside.rmdir()
+    return True
+
+
+def _entries(folder):
+    return [entry for entry in folder.iterdir() if entry.name not in (NAME, *KEPT)]
