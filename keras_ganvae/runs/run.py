@@ -9,7 +9,6 @@ import dataclasses
 import json
 import os
 import shlex
-import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from keras_ganvae.config import TrainConfig
 from keras_ganvae.distributed.cluster import LOGS
 from keras_ganvae.errors import InputError, first_line
 from keras_ganvae.files import replacing, write_json
+from keras_ganvae.ownership import RUN, check_replaceable, remove_own
 from keras_ganvae.priors import MixturePrior, NormalPrior
 from keras_ganvae.runs import checkpoints, lock
 
@@ -57,9 +57,7 @@ class Run:
             "versions": runtime.versions(),
             "command": shlex.join(["keras-ganvae", *sys.argv[1:]]),
         }
-        for old in path.iterdir():
-            if old.name not in KEPT:
-                shutil.rmtree(old) if old.is_dir() else old.unlink()
+        remove_own(path, RUN, keep=KEPT)
         for folder in FOLDERS:
             (path / folder).mkdir()
         write_json(path / "config.json", record)
@@ -276,24 +274,24 @@ def dataset_record(dataset: data.Dataset) -> dict:
     }
 
 
-def check_free(path: str | os.PathLike, overwrite: bool) -> None:
+def check_free(path: str | os.PathLike, overwrite: bool, config: TrainConfig | None = None) -> None:
     """Refuse a folder whose content a new run would destroy.
 
+    Args:
+        path: the run folder.
+        overwrite: whether a run there may be replaced.
+        config: settings of the new run; its data are not to be destroyed.
+
     Raises:
-        InputError: `path` holds a run and `overwrite` is false, holds something that is
-            not a run, or can't be written.
+        InputError: see `check_replaceable`.
     """
-    path = Path(path)
-    if path.exists() and not path.is_dir():
-        raise InputError(f"`out` {path} is a file")
-    if path.is_dir() and any(each.name not in KEPT for each in path.iterdir()):
-        if not (path / "config.json").exists():
-            raise InputError(f"`out` {path} is not empty and not a run; choose another folder")
-        if not overwrite:
-            raise InputError(
-                f"`out` {path} already holds a run; `overwrite` replaces it, `resume` continues it"
-            )
-    # Only asked, not created: a run that fails a later check leaves nothing behind.
-    nearest = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
-    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
-        raise InputError(f"can't write to `out` {path}: {nearest} is not a writable folder")
+    check_replaceable(path, RUN, overwrite, inputs=_data_paths(config) if config else ())
+
+
+def _data_paths(config):
+    """The file or folder of the images, and the folder of TFDS data sets."""
+    scheme, _, path = config.dataset.partition(":")
+    if scheme in ("folder", "npz"):
+        yield Path(path).expanduser()
+    if config.data_dir:
+        yield Path(config.data_dir)
