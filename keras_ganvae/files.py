@@ -20,6 +20,7 @@ from keras_ganvae.errors import InputError
 NAME_OF_CACHE = "keras-ganvae"
 UNFINISHED = ".part-"  # prefix of temporary files and folders
 OLD = "-old"  # suffix of a folder's temporary name while another takes its place
+CLOCK_ERROR = 60.0  # seconds, between the start of a process and a file's time
 _in_use: set[Path] = set()  # temporary files and folders that this process is writing
 
 
@@ -74,14 +75,18 @@ def replacing_folder(path: str | os.PathLike) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def temporary_folder(path: Path) -> Iterator[Path]:
+def temporary_folder(path: Path, mode: int = 0o777) -> Iterator[Path]:
     """Yield an empty folder beside `path` and remove it at the end.
 
     What a killed process has left there is removed first, see `recover`.
+
+    Args:
+        path: names the folder's purpose; it need not exist.
+        mode: permissions, less the process's umask.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with _temporary_path(path) as temporary:
-        temporary.mkdir()
+        temporary.mkdir(mode)
         try:
             yield temporary
         finally:
@@ -115,23 +120,31 @@ def recover(path: str | os.PathLike) -> None:
     If the old folder was just being swapped, it gets its name back.
     """
     path = Path(path).resolve()
-    pattern = re.compile(rf"{re.escape(UNFINISHED)}(\d+)-{_digest(path)}-.*", re.DOTALL)
+    pattern = re.compile(rf"{re.escape(UNFINISHED)}(\d{{1,9}})-{_digest(path)}-.*", re.DOTALL)
     for leftover in path.parent.glob(f"{UNFINISHED}*"):
         match = pattern.fullmatch(leftover.name)
         if not match or not _is_abandoned(leftover, int(match[1])):
             continue
-        if leftover.name.endswith(OLD) and not path.exists():
-            os.replace(leftover, path)
-        else:
-            _remove(leftover)
+        with contextlib.suppress(PermissionError):  # another user's
+            if leftover.name.endswith(OLD) and not path.exists():
+                os.replace(leftover, path)
+            else:
+                _remove(leftover)
 
 
 def _is_abandoned(leftover, process):
+    """Whether the process that wrote a temporary file or folder has ended."""
     if process == os.getpid():  # in a container, a killed process often had the same number
         return leftover not in _in_use
     import psutil  # takes 40 ms
 
-    return not psutil.pid_exists(process)
+    try:
+        # Since then its number may have been given to another process.
+        return psutil.Process(process).create_time() > leftover.lstat().st_mtime + CLOCK_ERROR
+    except psutil.NoSuchProcess:
+        return True
+    except (psutil.AccessDenied, FileNotFoundError):
+        return False
 
 
 def _swap(new, path):

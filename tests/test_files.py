@@ -1,7 +1,9 @@
 import errno
 import json
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -210,6 +212,34 @@ def test_what_others_are_still_writing_stays(tmp_path):
             recover(tmp_path / name)
         assert one.is_dir() and two.is_dir()
     assert _everything(tmp_path) == ["one", "two"]
+
+
+def test_what_a_process_left_whose_number_another_has_is_removed(tmp_path):
+    path = tmp_path / "folder"
+    with replacing_folder(path) as temporary:
+        name = temporary.name.replace(f"-{os.getpid()}-", f"-{os.getppid()}-")
+    for age, left in ((0, 1), (1e9, 0)):
+        (tmp_path / name).mkdir(exist_ok=True)
+        os.utime(tmp_path / name, (time.time() - age,) * 2)
+        recover(path)
+        assert len(list(tmp_path.glob(".part-*"))) == left
+
+
+def test_a_folder_that_can_not_be_replaced_keeps_its_name(tmp_path, monkeypatch):
+    def replace(source, target):
+        if target == path and source.name.startswith(".part-") and not source.name.endswith("-old"):
+            raise OSError(errno.ENOSPC, "full")
+        rename(source, target)
+
+    rename = os.replace
+    path = tmp_path / "folder"
+    path.mkdir()
+    (path / "old.txt").touch()
+    monkeypatch.setattr(files.sys, "platform", "plan9")
+    monkeypatch.setattr(os, "replace", replace)
+    with pytest.raises(OSError, match="full"), replacing_folder(path) as temporary:
+        (temporary / "new.txt").touch()
+    assert _everything(tmp_path) == ["folder", "old.txt"]
 
 
 def test_a_folder_is_replaced_without_an_exchange_of_names_too(tmp_path, monkeypatch):

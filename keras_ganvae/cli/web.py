@@ -73,7 +73,7 @@ def run_demo(args: argparse.Namespace) -> None:
 
     with (
         stopping_cleanly(),
-        temporary_folder(Path(tempfile.gettempdir(), "keras-ganvae-demo")) as folder,
+        temporary_folder(Path(tempfile.gettempdir(), "keras-ganvae-demo"), 0o700) as folder,
     ):
         written = site.write(args.bundles, folder / "site")
         with server.Server(written, args.host, args.port, args.debug) as serving:

@@ -139,8 +139,8 @@ def test_animations_must_be_gifs(run_of, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["prior.npz", "figures/loss.png", "figures/"])
-def test_samples_do_not_replace_files_of_the_run(copy_of, name):
-    run = copy_of("vae")
+def test_samples_do_not_replace_files_of_the_run(run_of, tmp_path, name):
+    run = Run.open(shutil.copytree(run_of("vae").path, tmp_path / "vae"))
     before = (run.path / name).read_bytes() if (run.path / name).is_file() else None
     with pytest.raises(InputError, match="is part of the run"):
         latent_space.sample(run, 2, 0, f"{run.path}/{name}")
