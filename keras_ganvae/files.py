@@ -1,14 +1,17 @@
 """Atomic writes, checks of output paths, checksums, and the cache folder."""
 
 import contextlib
+import ctypes
 import errno
 import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
+import sys
 import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,9 @@ from keras_ganvae.errors import InputError
 
 NAME_OF_CACHE = "keras-ganvae"
 UNFINISHED = ".part-"  # prefix of temporary files and folders
+OLD = "-old"  # suffix of a folder's temporary name while another takes its place
+CLOCK_ERROR = 60.0  # seconds, between the start of a process and a file's time
+_in_use: set[Path] = set()  # temporary files and folders that this process is writing
 
 
 def cache_folder(*parts: str) -> Path:
@@ -38,49 +44,135 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
     path = Path(path).resolve()  # replaces the target of a link, not the link
     _check_replaceable(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Some writers choose the format by the suffix.
-    temporary = _temporary(path.parent, path.name)
-    temporary.touch(exist_ok=False)
-    try:
-        with _naming_full_disk(path):
-            yield temporary
-        sync(temporary)
-        os.replace(temporary, path)
-        sync(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with _temporary_path(path) as temporary:
+        temporary.touch(exist_ok=False)
+        try:
+            with _naming_full_disk(path):
+                yield temporary
+            sync(temporary)
+            os.replace(temporary, path)
+            sync(path.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
 def replacing_folder(path: str | os.PathLike) -> Iterator[Path]:
     """Write a folder atomically: yield an empty temporary one that replaces `path` on success.
 
-    The swap takes two renames. A crash between them leaves both folders under temporary
-    names.
+    Where the system can't exchange two names at once, a crash may leave the old folder under
+    a temporary name; `recover` puts it back.
     """
     path = Path(path).resolve()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = _temporary(path.parent)
-    temporary.mkdir()
-    try:
+    with temporary_folder(path) as temporary:
         with _naming_full_disk(path):
             yield temporary
         for file in temporary.rglob("*"):
             sync(file)
         sync(temporary)
-        old = temporary.with_name(f"{temporary.name}-old")
-        if path.exists():
-            os.replace(path, old)
-        os.replace(temporary, path)
+        _swap(temporary, path)
         sync(path.parent)
-        shutil.rmtree(old, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def temporary_folder(path: Path, mode: int = 0o777) -> Iterator[Path]:
+    """Yield an empty folder beside `path` and remove it at the end.
+
+    What a killed process has left there is removed first, see `recover`.
+
+    Args:
+        path: names the folder's purpose; it need not exist.
+        mode: permissions, less the process's umask.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _temporary_path(path) as temporary:
+        temporary.mkdir(mode)
+        try:
+            yield temporary
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _temporary_path(path: Path) -> Iterator[Path]:
+    """An unused path beside `path`. Its name has the process and a digest of `path.name`.
+
+    Unlike `tempfile`'s, what is created there has ordinary permissions. It has the suffix of
+    `path` because some writers choose the format by it.
+    """
+    recover(path)
+    name = f"{UNFINISHED}{os.getpid()}-{_digest(path)}-{secrets.token_hex(4)}{path.suffix}"
+    temporary = path.with_name(name)
+    _in_use.add(temporary)
+    try:
+        yield temporary
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        _in_use.discard(temporary)
 
 
-def _temporary(folder: Path, suffix: str = "") -> Path:
-    """An unused path. Unlike `tempfile`'s, what is created there has ordinary permissions."""
-    return folder / f"{UNFINISHED}{secrets.token_hex(4)}{suffix}"
+def _digest(path):
+    return hashlib.sha256(os.fsencode(path.name)).hexdigest()[:8]
+
+
+def recover(path: str | os.PathLike) -> None:
+    """Clean up after processes that were killed while they replaced `path`.
+
+    If the old folder was just being swapped, it gets its name back.
+    """
+    path = Path(path).resolve()
+    pattern = re.compile(rf"{re.escape(UNFINISHED)}(\d{{1,9}})-{_digest(path)}-.*", re.DOTALL)
+    for leftover in path.parent.glob(f"{UNFINISHED}*"):
+        match = pattern.fullmatch(leftover.name)
+        if not match or not _is_abandoned(leftover, int(match[1])):
+            continue
+        with contextlib.suppress(PermissionError):  # another user's
+            if leftover.name.endswith(OLD) and not path.exists():
+                os.replace(leftover, path)
+            else:
+                _remove(leftover)
+
+
+def _is_abandoned(leftover, process):
+    """Whether the process that wrote a temporary file or folder has ended."""
+    if process == os.getpid():  # in a container, a killed process often had the same number
+        return leftover not in _in_use
+    import psutil  # takes 40 ms
+
+    try:
+        # Since then its number may have been given to another process.
+        return psutil.Process(process).create_time() > leftover.lstat().st_mtime + CLOCK_ERROR
+    except psutil.NoSuchProcess:
+        return True
+    except (psutil.AccessDenied, FileNotFoundError):
+        return False
+
+
+def _swap(new, path):
+    """Give a folder the name `path`, and the folder that had it the name `new`."""
+    if not path.exists():
+        os.replace(new, path)
+    elif not _exchange(new, path):
+        old = new.with_name(new.name + OLD)
+        os.replace(path, old)
+        try:
+            os.replace(new, path)
+        except BaseException:
+            if not path.exists():
+                os.replace(old, path)
+            raise
+        os.replace(old, new)
+
+
+def _exchange(one, other):
+    """Exchange the names of two folders at once; False where the system can't."""
+    if sys.platform != "linux":
+        return False
+    try:
+        renameat2 = ctypes.CDLL(None).renameat2  # in glibc since 2.28
+    except (AttributeError, OSError):
+        return False
+    here, exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+    return renameat2(here, os.fsencode(one), here, os.fsencode(other), exchange) == 0
 
 
 @contextlib.contextmanager
@@ -120,32 +212,6 @@ def check_new_file(path: str | Path) -> None:
         raise InputError(f"can't write {path}: {nearest} is not a writable folder") from error
 
 
-def check_new_folder(out: str | Path, kind: str, marks: Collection[str], overwrite: bool) -> None:
-    """Check that a folder can be created at `out`, or be replaced there.
-
-    Args:
-        out: the folder to create.
-        kind: what it will hold, such as "bundle", for error messages.
-        marks: files by which an existing folder of this kind is recognized.
-        overwrite: whether an existing folder of this kind may be replaced.
-
-    Raises:
-        InputError: `out` is a file, a folder of something else, or exists and `overwrite` is
-            false.
-    """
-    out = Path(out)
-    check_parent(out)
-    if not out.exists():
-        return
-    if not out.is_dir():
-        raise InputError(f"`out={out}` is a file")
-    if all((out / mark).exists() for mark in marks):
-        if not overwrite:
-            raise InputError(f"`out={out}` already holds a {kind}; `overwrite` replaces it")
-    elif any(out.iterdir()):
-        raise InputError(f"`out={out}` is not empty and not a {kind}; choose another folder")
-
-
 def _check_replaceable(path: Path) -> None:
     if path.exists() and not path.is_file():
         raise InputError(f"{path} is not a regular file")
@@ -159,10 +225,14 @@ def _nearest(path: Path) -> Path:
 def remove_unfinished(folder: str | Path) -> None:
     """Remove the temporary files that a killed process left in `folder` and below it."""
     for path in list(Path(folder).rglob(f"{UNFINISHED}*")):
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
+        _remove(path)
+
+
+def _remove(path):
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def write_text(path: str | Path, text: str) -> None:

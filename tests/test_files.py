@@ -1,15 +1,20 @@
 import errno
 import json
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
+from keras_ganvae import files
 from keras_ganvae.errors import InputError
 from keras_ganvae.files import (
     cache_folder,
     check_new_file,
-    check_new_folder,
     check_parent,
+    recover,
     remove_unfinished,
     replacing,
     replacing_folder,
@@ -149,26 +154,101 @@ def test_the_parent_of_an_output_must_be_a_folder(tmp_path):
         check_parent(tmp_path / "file" / "out")
 
 
-def test_a_new_folder_replaces_its_own_kind_only(tmp_path):
-    out = tmp_path / "out"
+# What a killed process leaves
 
-    def check(overwrite):
-        check_new_folder(out, "bundle", ["card.json"], overwrite)
 
-    check(overwrite=False)
-    out.touch()
-    with pytest.raises(InputError, match="`out=.*` is a file"):
-        check(overwrite=True)
-    out.unlink()
-    out.mkdir()
-    check(overwrite=False)
-    (out / "thesis.tex").touch()
-    with pytest.raises(InputError, match="`out=.*` is not empty and not a bundle"):
-        check(overwrite=True)
-    (out / "card.json").touch()
-    with pytest.raises(InputError, match="already holds a bundle; `overwrite` replaces it"):
-        check(overwrite=False)
-    check(overwrite=True)
+KILLED = """
+import os, signal, sys
+from keras_ganvae import files
+
+def kill(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def kill_after(rename):
+    def renamed(source, target):
+        rename(source, target)
+        kill()
+    return renamed
+
+path, moment = sys.argv[1:]
+if moment == "exchanged":
+    files.shutil.rmtree = lambda *_, **__: kill()
+elif moment == "first rename":
+    files._exchange = lambda *_: False
+    os.replace = kill_after(os.replace)
+with files.replacing_folder(path) as folder:
+    (folder / "new.txt").write_text("new")
+    if moment == "writing":
+        kill()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="kills processes as on Linux")
+@pytest.mark.parametrize("moment", ["writing", "exchanged", "first rename"])
+def test_a_killed_process_loses_no_folder(tmp_path, moment):
+    path = tmp_path / "folder"
+    path.mkdir()
+    (path / "old.txt").write_text("old")
+    done = subprocess.run([sys.executable, "-c", KILLED, path, moment], check=False)
+    assert done.returncode == -9 and len(list(tmp_path.iterdir())) == 2
+    recover(path)
+    assert [each.name for each in tmp_path.iterdir()] == ["folder"]
+    assert _everything(path) == (["new.txt"] if moment == "exchanged" else ["old.txt"])
+
+
+def test_the_next_writer_removes_what_a_killed_one_left(tmp_path):
+    path = tmp_path / "folder"
+    script = [sys.executable, "-c", KILLED, path, "writing"]
+    assert subprocess.run(script, check=False).returncode == -9
+    assert len(_everything(tmp_path)) == 2
+    with replacing_folder(path):
+        assert len(list(tmp_path.iterdir())) == 1
+    assert _everything(tmp_path) == ["folder"]
+
+
+def test_what_others_are_still_writing_stays(tmp_path):
+    with replacing_folder(tmp_path / "one") as one, replacing_folder(tmp_path / "two") as two:
+        for name in ("one", "two"):
+            recover(tmp_path / name)
+        assert one.is_dir() and two.is_dir()
+    assert _everything(tmp_path) == ["one", "two"]
+
+
+def test_what_a_process_left_whose_number_another_has_is_removed(tmp_path):
+    path = tmp_path / "folder"
+    with replacing_folder(path) as temporary:
+        name = temporary.name.replace(f"-{os.getpid()}-", f"-{os.getppid()}-")
+    for age, left in ((0, 1), (1e9, 0)):
+        (tmp_path / name).mkdir(exist_ok=True)
+        os.utime(tmp_path / name, (time.time() - age,) * 2)
+        recover(path)
+        assert len(list(tmp_path.glob(".part-*"))) == left
+
+
+def test_a_folder_that_can_not_be_replaced_keeps_its_name(tmp_path, monkeypatch):
+    def replace(source, target):
+        if target == path and source.name.startswith(".part-") and not source.name.endswith("-old"):
+            raise OSError(errno.ENOSPC, "full")
+        rename(source, target)
+
+    rename = os.replace
+    path = tmp_path / "folder"
+    path.mkdir()
+    (path / "old.txt").touch()
+    monkeypatch.setattr(files.sys, "platform", "plan9")
+    monkeypatch.setattr(os, "replace", replace)
+    with pytest.raises(OSError, match="full"), replacing_folder(path) as temporary:
+        (temporary / "new.txt").touch()
+    assert _everything(tmp_path) == ["folder", "old.txt"]
+
+
+def test_a_folder_is_replaced_without_an_exchange_of_names_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(files.sys, "platform", "plan9")
+    path = tmp_path / "folder"
+    for content in ("first", "second"):
+        with replacing_folder(path) as temporary:
+            (temporary / f"{content}.txt").write_text(content)
+    assert _everything(tmp_path) == ["folder", "second.txt"]
 
 
 def test_the_cache_folder(tmp_path, monkeypatch):

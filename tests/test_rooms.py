@@ -14,6 +14,7 @@ import keras_ganvae
 ROOMS = [
     "errors",
     "files",
+    "ownership",
     "config",
     "equations",
     "runtime",

@@ -10,12 +10,13 @@ from keras_ganvae import runtime
 from keras_ganvae.bundle import card, golden, readme
 from keras_ganvae.bundle.formats import GOLDEN, SAVED_MODEL, VARIANTS
 from keras_ganvae.bundle.inspection import Inspection, inspect_file
-from keras_ganvae.bundle.verify import UNLISTED, tolerance, verify
+from keras_ganvae.bundle.verify import tolerance, verify
 from keras_ganvae.config import nearest
 from keras_ganvae.errors import InputError
-from keras_ganvae.files import check_new_folder, replacing_folder
+from keras_ganvae.files import replacing_folder
 from keras_ganvae.models import latents
 from keras_ganvae.models.base import GenerativeModel
+from keras_ganvae.ownership import BUNDLE, check_replaceable
 from keras_ganvae.plots.images import to_uint8
 from keras_ganvae.plots.output import write_grid
 from keras_ganvae.priors import Prior
@@ -58,14 +59,13 @@ def export(
             used.
         GateFailed: lint, parity or another check of `verify` failed.
     """
-    out = Path(out).resolve()
     chosen = checked_formats(formats)
     if sampler_weights not in SAMPLER_WEIGHTS:
         raise InputError(
             f"unknown weights '{sampler_weights}'{nearest(sampler_weights, SAMPLER_WEIGHTS)}"
         )
-    check_new_folder(out, "bundle", [card.NAME], overwrite)
-    _check_only_bundle(out)
+    check_replaceable(out, BUNDLE, overwrite)
+    out = Path(out).resolve()
     run.check_finished()
     model, distribution = run.model(), run.prior(prior)
     weights = {name: each.weights for name, each in VARIANTS.items()} | {"sampler": sampler_weights}
@@ -86,6 +86,7 @@ def export(
         card.write(folder / card.NAME, record)
         readme.write(folder / card.README, record)
         verify(folder, inspections=inspections)
+        check_replaceable(out, BUNDLE, overwrite)  # minutes have passed
     return out
 
 
@@ -102,23 +103,6 @@ def checked_formats(names: Iterable[str] | None) -> tuple[str, ...]:
     if set(names) <= {SAVED_MODEL}:
         raise InputError(f"`formats` needs one of {', '.join(VARIANTS)}")
     return names
-
-
-def _check_only_bundle(out):
-    """InputError if the folder of a bundle to be replaced holds other files."""
-    if not (out / card.NAME).exists():
-        return
-    try:
-        own = card.read(out / card.NAME)["files"].keys()
-    except InputError:
-        own = ()
-    found = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
-    others = found - own - UNLISTED
-    if others:
-        raise InputError(
-            f"`out={out}` has {min(others)}, which is not part of the bundle; choose another"
-            " folder, or remove it first"
-        )
 
 
 def _write_models(

@@ -15,9 +15,8 @@ from keras_ganvae.bundle.formats import GOLDEN, VARIANTS, Tolerance
 from keras_ganvae.bundle.inspection import Inspection, inspect_file
 from keras_ganvae.bundle.read import Bundle
 from keras_ganvae.errors import GateFailed, InputError
+from keras_ganvae.ownership import UNLISTED
 
-# Files that a card need not list: the card itself, and what is made from it.
-UNLISTED = {card.NAME, card.README, "benchmark.json", "benchmark.png"}
 MAX_LATENT_ERROR = 1e-5  # between numpy's prior and every file's
 
 LATENT_TOLERANCE = Tolerance("the same integers on every device", max_error=MAX_LATENT_ERROR)

@@ -10,6 +10,7 @@ from keras_ganvae.cli.parser import Commands, Parser, command
 from keras_ganvae.cli.progress import ProgressBar
 from keras_ganvae.evaluation.protocol import RESULT, Settings
 from keras_ganvae.files import check_new_file, write_json
+from keras_ganvae.ownership import check_output
 
 
 def add(commands: Commands) -> None:
@@ -71,15 +72,17 @@ def run_evaluate(args: argparse.Namespace) -> None:
     settings = settings_of(args)
     run = Run.open(args.run_folder)
     run.check_finished()
-    for file in (run.path / RESULT, *([args.json] if args.json else [])):
-        check_new_file(file)
+    check_new_file(run.path / RESULT)
+    if args.json is not None:
+        check_output(args.json, "json")
+        check_new_file(args.json)
     runtime.start(args.debug)
     from keras_ganvae.cli.tables import evaluation_table
     from keras_ganvae.evaluation.measure import evaluate  # loads TensorFlow
 
     with ProgressBar() as progress:
         result = evaluate(run, settings, progress=progress)
-    if args.json:
+    if args.json is not None:
         write_json(args.json, result)
     print(evaluation_table(result))
     print(args.json or run.path / RESULT)

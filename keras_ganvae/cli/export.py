@@ -8,6 +8,7 @@ from typing import Any
 from keras_ganvae import runtime
 from keras_ganvae.cli.parser import Commands, command
 from keras_ganvae.cli.progress import ProgressBar
+from keras_ganvae.cli.signals import stopping_cleanly
 from keras_ganvae.config import SAMPLING_PRIORS
 from keras_ganvae.errors import InputError
 
@@ -108,14 +109,15 @@ def run_export(args: argparse.Namespace) -> None:
     from keras_ganvae.bundle.build import export  # loads TensorFlow
     from keras_ganvae.bundle.read import Bundle
 
-    out = export(
-        run,
-        args.out,
-        formats=args.formats,
-        prior=args.prior,
-        sampler_weights=args.sampler_weights,
-        overwrite=args.overwrite,
-    )
+    with stopping_cleanly():
+        out = export(
+            run,
+            args.out,
+            formats=args.formats,
+            prior=args.prior,
+            sampler_weights=args.sampler_weights,
+            overwrite=args.overwrite,
+        )
     print(_parity_table(Bundle.open(out).files))
     print(args.out)
 

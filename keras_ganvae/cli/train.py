@@ -133,10 +133,10 @@ def run_train(args: argparse.Namespace) -> None:
 
 def _train(args: argparse.Namespace, cluster: Cluster | None) -> "Run | None":
     config = train_config(args)
-    if args.out:
+    if args.out is not None:
         from keras_ganvae.runs.run import check_free  # loads NumPy
 
-        check_free(args.out, args.overwrite)
+        check_free(args.out, args.overwrite, config)
     runtime.start(args.debug)
     from keras_ganvae.training.train import train  # loads TensorFlow
 

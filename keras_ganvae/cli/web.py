@@ -4,7 +4,6 @@ import argparse
 import contextlib
 import ipaddress
 import shlex
-import signal
 import sys
 import tempfile
 import threading
@@ -13,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from keras_ganvae.cli.parser import command
+from keras_ganvae.cli.signals import stopping_cleanly
 from keras_ganvae.errors import InputError
+from keras_ganvae.files import temporary_folder
 
 ALL_INTERFACES = ("0.0.0.0", "::")
 # Service workers and installation need a secure context (W3C): https, or this machine itself.
@@ -57,23 +58,24 @@ def run_web(args: argparse.Namespace) -> None:
     """Write a site."""
     from keras_ganvae.web import site  # loads NumPy
 
-    out = site.write(args.bundles, args.out, overwrite=args.overwrite)
+    with stopping_cleanly():
+        out = site.write(args.bundles, args.out, overwrite=args.overwrite)
     print(f"{_megabytes(out):.1f} MB of static files, for any web host; to try them here:")
     print(f"  python3 -m http.server -d {shlex.quote(str(out))} 8000")
     print(out)
 
 
 def run_demo(args: argparse.Namespace) -> None:
-    """Serve a temporary site until Ctrl-C or SIGTERM."""
+    """Serve a temporary site until Ctrl-C, SIGTERM or SIGHUP."""
     if not 0 <= args.port < 2**16:
         raise InputError(f"--port must be from 0 to {2**16 - 1}, not {args.port}")
     from keras_ganvae.web import server, site  # loads NumPy
 
     with (
-        _sigterm_as_keyboard_interrupt(),
-        tempfile.TemporaryDirectory(prefix="keras-ganvae-") as folder,
+        stopping_cleanly(),
+        temporary_folder(Path(tempfile.gettempdir(), "keras-ganvae-demo"), 0o700) as folder,
     ):
-        written = site.write(args.bundles, Path(folder) / "site")
+        written = site.write(args.bundles, folder / "site")
         with server.Server(written, args.host, args.port, args.debug) as serving:
             print(announcement(args.host, serving.port), flush=True)
             if args.open:
@@ -102,16 +104,6 @@ def announcement(host: str, port: int) -> str:
     lan_urls = [_url(each, port) for each in hosts]
     code = _printable_code(server.qr(lan_urls[0]))
     return "\n".join([*urls, *lan_urls, *code, HTTP_LIMITS, STOP])
-
-
-@contextlib.contextmanager
-def _sigterm_as_keyboard_interrupt():
-    """Raise KeyboardInterrupt on SIGTERM too, so that the temporary folder is removed."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _printable_code(code):

@@ -11,6 +11,7 @@ from keras_ganvae.evaluation import protocol
 from keras_ganvae.evaluation.floor import RealImages
 from keras_ganvae.evaluation.measure import evaluate
 from keras_ganvae.files import check_new_file, write_json, write_text
+from keras_ganvae.ownership import COMPARISON, check_replaceable
 from keras_ganvae.paper import page, pictures
 from keras_ganvae.paper.claims import Models, evaluate_claims
 from keras_ganvae.paper.experiments import generator_gradients
@@ -114,15 +115,17 @@ def check_out(out: str | Path) -> None:
     """Check, before any work, that a comparison can be written to a folder.
 
     Raises:
-        InputError: the folder holds anything but an earlier comparison, or is not writable.
+        InputError: the folder holds other files but no earlier comparison, its page is not
+            one of ours, or it is not writable.
     """
-    out = Path(out)
-    if out.is_dir() and any(out.iterdir()) and not (out / RESULTS).exists():
-        raise InputError(f"`out={out}` is not empty and not a comparison; choose another folder")
-    if out.exists() and not out.is_dir():
-        raise InputError(f"`out={out}` is a file; choose a folder")
+    check_replaceable(out, COMPARISON, overwrite=True)
+    shown = Path(out) / PAGE
+    if shown.is_file() and b"keras-ganvae" not in shown.read_bytes():
+        raise InputError(f"`out={out}` has {PAGE}, which is not of the comparison; move it away")
     for name in (RESULTS, PAGE):
-        check_new_file(out / name)
+        if (Path(out) / name).is_symlink():
+            raise InputError(f"`out={out}` has {name}, which is a link; choose another folder")
+        check_new_file(Path(out) / name)
 
 
 def open_runs(paths: Sequence[str | Path]) -> list[Run]:

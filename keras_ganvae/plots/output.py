@@ -7,6 +7,7 @@ import numpy as np
 
 from keras_ganvae.errors import InputError
 from keras_ganvae.files import check_parent, replacing, replacing_folder
+from keras_ganvae.ownership import check_output
 from keras_ganvae.plots.images import captioned, enlarge, grid, save_png
 
 SAMPLE_FORMATS = ".png (one grid), .npz (an array), or a folder ending in / (one PNG each)"
@@ -19,20 +20,24 @@ def check_ending(out: str | Path, ending: str) -> None:
     """Check that `out` can be a file with this ending, such as ".png".
 
     Raises:
-        InputError: it has another ending, or is a folder, or lies below a file.
+        InputError: it has another ending, is a folder, lies below a file, or is part of a run
+            or bundle.
     """
     if Path(out).suffix.lower() != ending or Path(out).is_dir():
         raise InputError(f"`out={out}` must be a {ending} file")
     check_parent(out)
+    check_output(out)
 
 
 def sample_writer(out: str | Path) -> Writer:
     """The writer for `out`, by its ending (`SAMPLE_FORMATS`).
 
     Raises:
-        InputError: the ending is unknown, or the folder is not empty.
+        InputError: the ending is unknown, the folder is not empty, or `out` is part of a run
+            or bundle.
     """
     check_parent(out)
+    check_output(out)
     if str(out).endswith("/"):
         if Path(out).is_file():
             raise InputError(f"`out={out}` is a file")

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from keras_ganvae.distributed.cluster import LOGS
+from keras_ganvae.ownership import RUN, remove_own
 from keras_ganvae.runs import checkpoints, lock
 
 NAME = ".replaced"  # in the run folder
@@ -38,6 +39,9 @@ def recover(folder: Path) -> bool:
 
     Returns:
         Whether the old run was restored, because the new one has no checkpoint.
+
+    Raises:
+        InputError: the new run's folder holds files that are not ours; nothing was removed.
     """
     aside = folder / NAME
     if not aside.is_dir():
@@ -45,8 +49,7 @@ def recover(folder: Path) -> bool:
     if checkpoints.folders(folder / "checkpoint"):
         shutil.rmtree(aside)
         return False
-    for entry in _entries(folder):
-        shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+    remove_own(folder, RUN, keep=(NAME, *KEPT))
     for entry in aside.iterdir():
         os.replace(entry, folder / entry.name)
     aside.rmdir()

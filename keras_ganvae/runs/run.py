@@ -18,10 +18,10 @@ from keras_ganvae import architectures, data, runtime
 from keras_ganvae.architectures import ResolvedConfig
 from keras_ganvae.config import TrainConfig
 from keras_ganvae.errors import InputError, first_line
-from keras_ganvae.files import UNFINISHED as TEMPORARY
 from keras_ganvae.files import replacing, write_json
+from keras_ganvae.ownership import RUN, check_replaceable
 from keras_ganvae.priors import MixturePrior, NormalPrior
-from keras_ganvae.runs import checkpoints, replaced
+from keras_ganvae.runs import checkpoints
 
 FOLDERS = ("figures", "checkpoint", "tensorboard")
 # Present while model.keras is of an earlier epoch than the run plans.
@@ -284,29 +284,24 @@ def dataset_record(dataset: data.Dataset) -> dict:
     }
 
 
-def _is_leftover(name):
-    """Whether a process that died before it wrote a config.json may have left this."""
-    return name in (replaced.NAME, *replaced.KEPT) or name.startswith(TEMPORARY)
-
-
-def check_free(path: str | os.PathLike, overwrite: bool) -> None:
+def check_free(path: str | os.PathLike, overwrite: bool, config: TrainConfig | None = None) -> None:
     """Refuse a folder whose content a new run would destroy.
 
+    Args:
+        path: the run folder.
+        overwrite: whether a run there may be replaced.
+        config: settings of the new run; its data are not to be destroyed.
+
     Raises:
-        InputError: `path` holds a run and `overwrite` is false, holds something that is
-            not a run, or can't be written.
+        InputError: see `check_replaceable`.
     """
-    path = Path(path)
-    if path.exists() and not path.is_dir():
-        raise InputError(f"`out` {path} is a file")
-    if path.is_dir() and any(not _is_leftover(each.name) for each in path.iterdir()):
-        if not (path / "config.json").exists():
-            raise InputError(f"`out` {path} is not empty and not a run; choose another folder")
-        if not overwrite:
-            raise InputError(
-                f"`out` {path} already holds a run; `overwrite` replaces it, `resume` continues it"
-            )
-    # Only asked, not created: a run that fails a later check leaves nothing behind.
-    nearest = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
-    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
-        raise InputError(f"can't write to `out` {path}: {nearest} is not a writable folder")
+    check_replaceable(path, RUN, overwrite, inputs=_data_paths(config) if config else ())
+
+
+def _data_paths(config):
+    """The file or folder of the images, and the folder of TFDS data sets."""
+    scheme, _, path = config.dataset.partition(":")
+    if scheme in ("folder", "npz"):
+        yield Path(path).expanduser()
+    if config.data_dir:
+        yield Path(config.data_dir)

@@ -88,7 +88,7 @@ def train(
     setup = prepare(config, cluster)  # preset values, devices, data
     folder = Path(out) if out else _new_folder(setup)
     if setup.placement.is_chief:
-        check_free(folder, overwrite)
+        check_free(folder, overwrite, setup.config)
     with synchronized(setup, folder):
         model = build_model(setup.config, setup.dataset, setup.placement)
         folder.mkdir(parents=True, exist_ok=True)  # not before the model could be built
@@ -245,7 +245,8 @@ def _replacing_run(folder, overwrite, setup):
         yield
         return
     recover(folder)
-    check_free(folder, overwrite)  # again: another process may have written a run meanwhile
+    # Again: another process may have written a run meanwhile.
+    check_free(folder, overwrite, setup.config)
     with set_aside(folder):
         yield
 

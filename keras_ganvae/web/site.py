@@ -17,7 +17,8 @@ from keras_ganvae.bundle.read import Bundle
 from keras_ganvae.bundle.sample import open_source
 from keras_ganvae.bundle.verify import verify
 from keras_ganvae.errors import GateFailed, InputError
-from keras_ganvae.files import check_new_folder, replacing_folder, sha256_of
+from keras_ganvae.files import replacing_folder, sha256_of
+from keras_ganvae.ownership import SITE, check_replaceable
 from keras_ganvae.web import icons
 
 BUILT = Path(__file__).with_name("built")
@@ -42,9 +43,10 @@ def write(bundles: Sequence[str | Path], out: str | Path, *, overwrite: bool = F
         InputError: there is no bundle, one fails verification, two share a folder name,
             `out` can't be used, or the app is not built.
     """
-    out = Path(out)
     _check_built()
-    _check_out(out, bundles, overwrite)
+    check_replaceable(out, SITE, overwrite)
+    out = Path(out)
+    _check_outside(out, bundles)
     opened = [_open_verified(path) for path in bundles]
     folders = _folder_names(opened)
     with replacing_folder(out) as folder:
@@ -58,6 +60,7 @@ def write(bundles: Sequence[str | Path], out: str | Path, *, overwrite: bool = F
         icons.write(folder / "icons", _icon_samples(opened[0]))
         (folder / MANIFEST).write_text(_json(manifest([each.name for each in opened])))
         (folder / PRECACHE).write_text(precache(folder))
+        check_replaceable(out, SITE, overwrite)  # others may have written there meanwhile
     return out
 
 
@@ -112,8 +115,7 @@ def _check_built():
             )
 
 
-def _check_out(out, bundles, overwrite):
-    check_new_folder(out, "site", [PRECACHE, INDEX], overwrite)
+def _check_outside(out, bundles):
     for path in bundles:
         if out.resolve().is_relative_to(Path(path).resolve()):
             raise InputError(f"`out={out}` is inside the bundle {path}; choose another folder")

@@ -17,6 +17,7 @@ from keras_ganvae.bundle.formats import SAVED_MODEL, VARIANTS
 from keras_ganvae.bundle.read import Bundle
 from keras_ganvae.bundle.verify import verify
 from keras_ganvae.errors import GateFailed, InputError
+from keras_ganvae.ownership import BUNDLE, remove_own
 from keras_ganvae.plots import latent_space
 from keras_ganvae.tflite import lint
 
@@ -91,6 +92,31 @@ def test_only_overwrite_replaces_a_bundle(bundles, run_of, tmp_path):
         export(run_of("gan"), out)
     export(run_of("gan"), out, formats=["float32"], overwrite=True)
     assert set(Bundle.open(out).variants) == {"float32"}
+
+
+def test_every_file_of_a_bundle_is_ours(bundles, tmp_path):
+    out = shutil.copytree(bundles["vae"], tmp_path / "vae")
+    assert (out / SAVED_MODEL / "variables").is_dir()
+    remove_own(out, BUNDLE)
+    assert not list(out.iterdir())
+
+
+def test_an_empty_path_is_not_the_current_directory(
+    bundles, run_of, command, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(shutil.copytree(bundles["gan"], tmp_path / "gan"))
+    code, _, err = command("export", run_of("gan").path, "--out", "", "--overwrite")
+    assert code == 2 and "--out is empty" in err
+    code, _, err = command("export", run_of("gan").path, "--out", ".", "--overwrite")
+    assert code == 2 and "--out . is" in err and (tmp_path / "gan" / "golden.npz").exists()
+
+
+def test_samples_do_not_replace_files_of_their_bundle(bundles, command):
+    for name in ("golden.npz", "samples.png"):
+        before = (bundles["gan"] / name).read_bytes()
+        code, _, err = command("sample", bundles["gan"], "--out", bundles["gan"] / name)
+        assert code == 2 and "is part of the bundle" in err
+        assert (bundles["gan"] / name).read_bytes() == before
 
 
 def test_other_files_in_the_folder_of_a_bundle_are_kept(bundles, run_of, tmp_path):

@@ -23,6 +23,13 @@ def test_evaluate_and_compare(gan, tmp_path, command):
     assert code == 0 and " 1. not tested" in out and (tmp_path / "page/index.html").exists()
 
 
+def test_metrics_do_not_replace_files_of_the_run(gan, command):
+    before = (gan / "config.json").read_bytes()
+    code, _, err = command("evaluate", gan, "--json", gan / "config.json")
+    assert code == 2 and f"--json {gan / 'config.json'} is part of the run" in err
+    assert (gan / "config.json").read_bytes() == before
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -100,6 +100,10 @@ def test_help_of_train_has_the_defaults_of_the_presets(help_of):
     assert "random seed (default 0)" in out
 
 
+RECORD = (
+    '{"arch": "gan", "config": {"arch": "gan"}, "dataset": {"fingerprint": "0"}, "versions": {},'
+    ' "command": "keras-ganvae train"}'
+)
 BAD = {
     "no command": ("", "COMMAND"),
     "unknown command": ("trian --arch vae", "unknown command 'trian'; did you mean train?"),
@@ -123,10 +127,16 @@ BAD = {
     "config missing": ("train --arch vae --config {tmp}/no.toml", "can't read config file"),
     "config key": ("train --arch vae --config {tmp}/bad.toml", "'epoch'; did you mean 'epochs'"),
     "config form": ("train --arch vae --config {tmp}/broken.toml", "is not TOML"),
-    "out a run": ("train --arch vae --out {tmp}/run", "already holds a run; --overwrite"),
+    "out a run": ("train --arch vae --out {tmp}/old", "already holds a run; --overwrite"),
+    "out a project": ("train --arch vae --out {tmp}/run --overwrite", "not empty and not a run"),
+    "out the data": (
+        "train --arch vae --dataset npz:{tmp}/old/data.npz --out {tmp}/old --overwrite",
+        "holds the input",
+    ),
+    "out empty": ("train --arch vae --out=", "--out is empty"),
     "out not a run": ("train --arch vae --out {tmp}/full", "not empty and not a run"),
     "out a file": ("train --arch vae --out {tmp}/bad.toml", "is a file"),
-    "out in a file": ("train --arch vae --out {tmp}/bad.toml/run", "can't write to --out"),
+    "out in a file": ("train --arch vae --out {tmp}/bad.toml/run", "bad.toml is not a folder"),
     "no run": ("sample {tmp}/none --out {tmp}/a.png", "no run folder at"),
     "not a run": ("reconstruct {tmp}/full --out {tmp}/a.png", "it has no config.json"),
     "damaged run": ("animate {tmp}/run --out {tmp}/a.gif", "config.json is damaged"),
@@ -145,6 +155,9 @@ def test_bad_input_is_one_line_and_changes_no_file(terminal, tmp_path, case):
     for folder, name in (("run", "config.json"), ("full", "thesis.txt")):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / name).write_text("precious")
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "config.json").write_text(RECORD)
+    (tmp_path / "old" / "data.npz").write_text("precious")
     (tmp_path / "bad.toml").write_text("epoch = 3\n")
     (tmp_path / "broken.toml").write_text("epochs: 3\n")
     before = {path: path.is_file() and path.read_bytes() for path in tmp_path.rglob("*")}

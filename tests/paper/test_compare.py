@@ -60,6 +60,12 @@ def test_what_cannot_be_compared(paths, tmp_path, train_tiny):
     other = train_tiny("gan", limit=190, epochs=1).path
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.txt").touch()
+    for name, schema in (("site", "another"), ("mine", "comparison"), ("linked", "comparison")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "results.json").write_text(f'{{"schema": "keras-ganvae/{schema}"}}')
+        (tmp_path / name / "index.html").write_text("my page")
+    (tmp_path / "linked" / "index.html").unlink()
+    (tmp_path / "linked" / "index.html").symlink_to(tmp_path / "page.html")
     (tmp_path / "unfinished").mkdir()
     taken = shutil.copytree(gan, tmp_path / "taken")
     (taken / "evaluation.json").unlink(missing_ok=True)
@@ -72,7 +78,11 @@ def test_what_cannot_be_compared(paths, tmp_path, train_tiny):
         ([gan, gan], "new", "a run is given twice"),
         ([taken], "new", "evaluation.json"),
         ([gan], "full", "is not empty and not a comparison"),
-        ([gan], "full/thesis.txt", "is a file; choose a folder"),
+        ([gan], "full/thesis.txt", "thesis.txt` is a file"),
+        ([gan], "site", "is not empty and not a comparison"),
+        ([gan], "mine", "has index.html, which is not of the comparison"),
+        ([gan], "linked", "has index.html, which is a link"),
+        ([gan], gan, "is not empty and not a comparison"),
         ([gan], "full/thesis.txt/new", "thesis.txt"),
     ):
         with pytest.raises(InputError, match=message):

@@ -138,6 +138,18 @@ def test_animations_must_be_gifs(run_of, tmp_path):
         latent_space.animate(run_of("vae"), tmp_path / "a.png")
 
 
+@pytest.mark.parametrize("name", ["prior.npz", "figures/loss.png", "figures/"])
+def test_samples_do_not_replace_files_of_the_run(run_of, tmp_path, name):
+    run = Run.open(shutil.copytree(run_of("vae").path, tmp_path / "vae"))
+    before = (run.path / name).read_bytes() if (run.path / name).is_file() else None
+    with pytest.raises(InputError, match="is part of the run"):
+        latent_space.sample(run, 2, 0, f"{run.path}/{name}")
+    assert before is None or (run.path / name).read_bytes() == before
+    latent_space.sample(run, 2, 0, run.path / "samples.png")
+    with pytest.raises(InputError, match="is part of the run"):
+        latent_space.animate(run, run.path / "figures" / "training.gif")
+
+
 def test_existing_folders_are_neither_filled_nor_replaced(run_of, tmp_path):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.txt").write_text("precious")

@@ -10,6 +10,7 @@ from PIL import Image
 
 from keras_ganvae import TrainConfig, architectures, data, load_run
 from keras_ganvae.errors import InputError
+from keras_ganvae.ownership import RUN, remove_own
 from keras_ganvae.runs import lock
 from keras_ganvae.runs.run import check_free
 
@@ -350,40 +351,30 @@ def test_free_places(tmp_path, overwrite):
         assert not path.exists() or not list(path.iterdir())
 
 
-@pytest.mark.parametrize(
-    ("make", "message"),
-    [
-        (lambda path: path.write_text("precious"), "is a file"),
-        (lambda path: (path / "deep").mkdir(parents=True), "not empty and not a run"),
-        (
-            lambda path: (path.mkdir(), (path / "config.json").write_text("{}")),
-            "already holds a run; `overwrite` replaces it",
-        ),
-    ],
-)
-def test_taken_places(tmp_path, make, message):
-    path = tmp_path / "out"
-    make(path)
-    before = sorted(tmp_path.rglob("*"))
-    with pytest.raises(InputError, match=message) as failure:
-        check_free(path, False)
-    assert str(path) in str(failure.value)
-    assert sorted(tmp_path.rglob("*")) == before
-
-
-def test_overwriting_is_for_runs_only(tmp_path):
-    run, other = tmp_path / "run", tmp_path / "other"
-    for path in (run, other):
-        path.mkdir()
-    (run / "config.json").write_text("{}")
-    (other / "thesis.txt").write_text("precious")
+def test_overwriting_is_for_runs_only(copied, tmp_path):
+    run = copied("gan")
     check_free(run, True)
+    with pytest.raises(InputError, match="already holds a run; `overwrite` replaces it, `resume`"):
+        check_free(run, False)
+    (tmp_path / "project").mkdir()
+    (tmp_path / "project" / "config.json").write_text('{"name": "an app of mine"}')
     with pytest.raises(InputError, match="not empty and not a run"):
-        check_free(other, True)
-    assert (other / "thesis.txt").read_text() == "precious"
+        check_free(tmp_path / "project", True)
 
 
-def test_a_place_that_can_not_be_written(tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="can't write to `out`"):
-        check_free(tmp_path / "file" / "run", False)
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_every_file_of_a_run_is_ours(copied, arch):
+    run = copied(arch)
+    remove_own(run, RUN)
+    assert not list(run.iterdir())
+
+
+@pytest.mark.parametrize("dataset", ["npz:{}/prior.npz", "folder:{}", "folder:{}/figures"])
+def test_a_run_does_not_replace_its_own_data(copied, dataset):
+    run = copied("gan")
+    config = TrainConfig(arch="gan", dataset=dataset.format(run))
+    with pytest.raises(InputError, match="holds the input"):
+        check_free(run, True, config)
+    config = TrainConfig(arch="gan", data_dir=str(run / "tensorboard"))
+    with pytest.raises(InputError, match="holds the input"):
+        check_free(run, True, config)

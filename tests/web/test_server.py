@@ -321,7 +321,7 @@ def _get(port, path):
         connection.close()
 
 
-@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_demo_serves_until_it_is_stopped_and_cleans_up(demo, bundle, tmp_path, ending):
     process = demo(bundle, "--port", 0)
     port = int(re.fullmatch(r"http://127\.0\.0\.1:(\d+)/", _address_of(process))[1])
@@ -332,6 +332,17 @@ def test_demo_serves_until_it_is_stopped_and_cleans_up(demo, bundle, tmp_path, e
     assert len(list(tmp_path.iterdir())) == 1
     assert _stop(process, ending) == (0, "Press Ctrl-C to stop.\n", "stopped\n")
     assert not list(tmp_path.iterdir())
+
+
+def test_demo_cleans_up_after_a_killed_one(demo, bundle, tmp_path):
+    process = demo(bundle, "--port", 0)
+    _address_of(process)
+    _stop(process, signal.SIGKILL)
+    (leftover,) = tmp_path.iterdir()
+    process = demo(bundle, "--port", 0)
+    _address_of(process)
+    assert len(list(tmp_path.iterdir())) == 1 and not leftover.exists()
+    _stop(process)
 
 
 def test_demo_on_a_network_prints_a_qr_code_and_the_limits_of_http(demo, bundle):

@@ -221,11 +221,36 @@ def test_out_must_be_new_or_a_site(write, bundle, tmp_path):
     out = write()
     with pytest.raises(InputError, match="already holds a site; `overwrite` replaces it"):
         write()
-    (out / "left.txt").write_text("over")
-    assert write(overwrite=True) == out and not (out / "left.txt").exists()
+    (out / "icons" / "icon-192.png").write_text("old")
+    assert write(overwrite=True) == out and (out / "icons" / "icon-192.png").read_bytes() != b"old"
     with pytest.raises(InputError, match="inside the bundle"):
         write(out=bundle / "site")
     assert {each.name for each in tmp_path.iterdir()} == {"file", "foreign", "site"}
+
+
+@pytest.mark.parametrize("name", ["CNAME", ".git/HEAD", "blog/first.md"])
+def test_what_others_added_to_a_site_is_kept(write, name):
+    out = write()
+    before = _precache(out)
+    (out / name).parent.mkdir(exist_ok=True)
+    (out / name).write_text("kept")
+    with pytest.raises(InputError, match=f"has {name}, which is not part of the site"):
+        write(overwrite=True)
+    assert (out / name).read_text() == "kept" and _precache(out) == before
+
+
+def test_what_others_add_while_a_site_is_written_is_kept(write, monkeypatch):
+    out = write()
+
+    def slow(*arguments):
+        (out / "CNAME").write_text("kept")
+        draw(*arguments)
+
+    draw = icons.write
+    monkeypatch.setattr(icons, "write", slow)
+    with pytest.raises(InputError, match="has CNAME"):
+        write(overwrite=True)
+    assert (out / "CNAME").read_text() == "kept"
 
 
 def test_a_failure_keeps_the_old_site(write, tmp_path, monkeypatch):
