@@ -4,7 +4,6 @@ import argparse
 import contextlib
 import ipaddress
 import shlex
-import signal
 import sys
 import tempfile
 import threading
@@ -12,6 +11,7 @@ import webbrowser
 from pathlib import Path
 from typing import Any
 
+from keras_ganvae.cli.messages import print_lines
 from keras_ganvae.cli.parser import command
 from keras_ganvae.errors import InputError
 
@@ -58,9 +58,11 @@ def run_web(args: argparse.Namespace) -> None:
     from keras_ganvae.web import site  # loads NumPy
 
     out = site.write(args.bundles, args.out, overwrite=args.overwrite)
-    print(f"{_megabytes(out):.1f} MB of static files, for any web host; to try them here:")
-    print(f"  python3 -m http.server -d {shlex.quote(str(out))} 8000")
-    print(out)
+    print_lines(
+        f"{_megabytes(out):.1f} MB of static files, for any web host; to try them here:",
+        f"  python3 -m http.server -d {shlex.quote(str(out))} 8000",
+        out,
+    )
 
 
 def run_demo(args: argparse.Namespace) -> None:
@@ -69,10 +71,7 @@ def run_demo(args: argparse.Namespace) -> None:
         raise InputError(f"--port must be from 0 to {2**16 - 1}, not {args.port}")
     from keras_ganvae.web import server, site  # loads NumPy
 
-    with (
-        _sigterm_as_keyboard_interrupt(),
-        tempfile.TemporaryDirectory(prefix="keras-ganvae-") as folder,
-    ):
+    with tempfile.TemporaryDirectory(prefix="keras-ganvae-") as folder:
         written = site.write(args.bundles, Path(folder) / "site")
         with server.Server(written, args.host, args.port, args.debug) as serving:
             print(announcement(args.host, serving.port), flush=True)
@@ -102,16 +101,6 @@ def announcement(host: str, port: int) -> str:
     lan_urls = [_url(each, port) for each in hosts]
     code = _printable_code(server.qr(lan_urls[0]))
     return "\n".join([*urls, *lan_urls, *code, HTTP_LIMITS, STOP])
-
-
-@contextlib.contextmanager
-def _sigterm_as_keyboard_interrupt():
-    """Raise KeyboardInterrupt on SIGTERM too, so that the temporary folder is removed."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _printable_code(code):
