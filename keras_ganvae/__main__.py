@@ -15,4 +15,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    # With -m Python replaces the exit code if any eval() saw a KeyboardInterrupt; this one resets it.
+    eval("0")
+    sys.exit(code)

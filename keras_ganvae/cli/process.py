@@ -36,9 +36,7 @@ def run() -> int:
         _catch_signals()
         _own_environment()
         if not _own_streams():
-            reason = (
-                "standard output is closed; to discard the results, redirect it to a file or device"
-            )
+            reason = "standard output is closed; to discard the results, redirect it to a file"
             print(f"{PROGRAM}: {reason}", file=sys.stderr)
             return 2
         from keras_ganvae.cli.main import main  # takes long enough to be interrupted
@@ -122,7 +120,19 @@ def _repeat_swallowed_interrupt(unraisable):
         return
     import threading
 
-    threading.Timer(0.05, signal.raise_signal, [signal.SIGINT]).start()
+    main = threading.get_ident()
+
+    def interrupt():
+        if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+            return  # the command has ended
+        if hasattr(signal, "pthread_kill"):  # wakes the main thread from a blocking call, too
+            signal.pthread_kill(main, signal.SIGINT)
+        else:
+            signal.raise_signal(signal.SIGINT)
+
+    timer = threading.Timer(0.05, interrupt)  # not at once: it would interrupt this function
+    timer.daemon = True
+    timer.start()
 
 
 class _Stream(io.TextIOWrapper):

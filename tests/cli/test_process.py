@@ -137,7 +137,7 @@ class Interrupting:
                 raise ImportError("initialization failed") from None
         else:
             Swallowing()
-            time.sleep(60)
+            time.sleep(1000)
 
 sys.meta_path.insert(0, Interrupting())
 from keras_ganvae.__main__ import main
