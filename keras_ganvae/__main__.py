@@ -16,6 +16,6 @@ def main() -> int:
 
 if __name__ == "__main__":
     code = main()
-    # With -m Python replaces the exit code if any eval() saw a KeyboardInterrupt; this one resets it.
+    # With -m, Python replaces the exit code once a KeyboardInterrupt passed an eval(); not now.
     eval("0")
     sys.exit(code)

@@ -30,8 +30,12 @@ MACHINE_ERRORS = {
 }
 # They explain any error that they caused, such as that a file seems damaged.
 SCARCE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOMEM)
-# How the dynamic linker says that there is too little memory.
-FAILED_TO_LOAD = "failed to map segment"
+# How C++ libraries say it: they pass on no number.
+SCARCE_TEXTS = {os.strerror(number): number for number in SCARCE} | {
+    "failed to map segment": errno.ENOMEM,
+    "OOM when allocating": errno.ENOMEM,
+    "std::bad_alloc": errno.ENOMEM,
+}
 
 
 def flag(name: str) -> str:
@@ -96,11 +100,10 @@ def _scarce(error: BaseException) -> int | None:
         return None
     if isinstance(error, OSError) and error.errno is not None:
         return error.errno if error.errno in SCARCE else None
-    text = str(error)
-    if isinstance(error, MemoryError) or FAILED_TO_LOAD in text:
+    if isinstance(error, MemoryError):
         return errno.ENOMEM
-    # C++ libraries pass on no number, only its text.
-    return next((number for number in SCARCE if os.strerror(number) in text), None)
+    message = str(error)
+    return next((number for text, number in SCARCE_TEXTS.items() if text in message), None)
 
 
 def _machine_error(number: int, error: BaseException) -> str:
