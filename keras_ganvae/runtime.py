@@ -32,31 +32,33 @@ def start(debug: bool = False) -> None:
         InputError: Keras rejects its configuration file or an environment variable.
     """
     os.environ["KERAS_BACKEND"] = "tensorflow"  # the training steps use tf.GradientTape
-    if not debug and "tensorflow" not in sys.modules:
-        logging.getLogger("tensorflow").setLevel(logging.ERROR)
-        # 3 hides errors too: TensorFlow logs skipped graph optimizations as errors.
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-        with tempfile.TemporaryFile() as messages:
-            try:
-                with redirected(2, messages.fileno()):
-                    tensorflow = importlib.import_module("tensorflow")
-                    tensorflow.config.list_physical_devices()  # CUDA writes its messages now
-            except Exception as error:
-                messages.seek(0)
-                error.add_note(messages.read().decode(errors="replace"))
-                raise
-    _configure_keras()
+    if debug or "tensorflow" in sys.modules:
+        _configure_keras()
+        return
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    # 3 hides errors too: TensorFlow logs skipped graph optimizations as errors.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with tempfile.TemporaryFile() as messages:
+        try:
+            with redirected(2, messages.fileno()):
+                _configure_keras()
+                tensorflow = importlib.import_module("tensorflow")
+                tensorflow.config.list_physical_devices()  # CUDA writes its messages now
+        except Exception as error:
+            messages.seek(0)
+            error.add_note(messages.read().decode(errors="replace"))
+            raise
 
 
 def _configure_keras():
     """Undo what keras.json and KERAS_* set: results must not depend on them."""
     try:
-        import keras
+        import keras  # imports TensorFlow, which would hide that Keras rejects its settings
     except (ValueError, TypeError, AttributeError) as error:
         folder = os.environ.get("KERAS_HOME") or "~/.keras"
         raise InputError(
-            f"Keras rejects {folder}/keras.json or an environment variable KERAS_*:"
-            f" {first_line(error)}"
+            f"Keras can't start: {first_line(error)}; check {folder}/keras.json and the"
+            " environment variables KERAS_*"
         ) from error
     keras.config.set_image_data_format("channels_last")
     keras.config.set_floatx("float32")
