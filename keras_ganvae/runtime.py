@@ -16,6 +16,9 @@ from keras_ganvae.errors import InputError, first_line
 # Packages that affect a run's results; their versions are recorded with it.
 PACKAGES = ("keras_ganvae", "tensorflow", "keras", "numpy", "tensorflow-datasets")
 
+# Measured on two cores. With less, C++ code aborts the process.
+MIN_ADDRESS_SPACE = 1.8e9
+
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 
 
@@ -29,8 +32,10 @@ def start(debug: bool = False) -> None:
         debug: whether to show all messages.
 
     Raises:
-        InputError: Keras rejects its configuration file or an environment variable.
+        InputError: Keras rejects its configuration file or an environment variable, or this
+            process is limited to too little memory.
     """
+    _check_address_space()
     os.environ["KERAS_BACKEND"] = "tensorflow"  # the training steps use tf.GradientTape
     if debug or "tensorflow" in sys.modules:
         _configure_keras()
@@ -48,6 +53,19 @@ def start(debug: bool = False) -> None:
             messages.seek(0)
             error.add_note(messages.read().decode(errors="replace"))
             raise
+
+
+def _check_address_space():
+    try:
+        import resource  # POSIX only
+    except ImportError:
+        return
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if 0 <= limit < MIN_ADDRESS_SPACE:
+        raise InputError(
+            f"TensorFlow needs {MIN_ADDRESS_SPACE / 1e9:g} GB of address space, but this process is"
+            f" limited to {limit / 1e9:.1f} GB (ulimit -v)"
+        )
 
 
 def _configure_keras():

@@ -190,6 +190,28 @@ sys.exit(subprocess.call([sys.executable, "-c", {"MODULE, NUMBER, HOW = 'numpy',
     assert done.returncode == 2 and "no-bundle" in done.stderr
 
 
+# Limits of the process
+
+
+@posix
+def test_too_little_memory_for_tensorflow_is_one_line(run_of, tmp_path):
+    arguments = ["sample", run_of("vae").path, "--out", tmp_path / "a.png"]
+    done = _call(["sh", "-c", 'ulimit -v 1500000; "$@"', "sh", *COMMAND, *arguments])
+    assert (done.returncode, done.stdout) == (2, ""), done.stderr
+    assert done.stderr.startswith("keras-ganvae: ") and done.stderr.count("\n") == 1
+    assert "limited to 1.5 GB (ulimit -v)" in done.stderr
+
+
+@posix
+def test_a_file_size_limit_is_one_line(run_of, tmp_path):
+    (tmp_path / "a.npz").write_text("old")
+    arguments = ["sample", run_of("vae").path, "--out", tmp_path / "a.npz"]
+    done = _call(["sh", "-c", 'ulimit -f 1; "$@"', "sh", *COMMAND, *arguments])
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "size limit (ulimit -f)" in done.stderr and done.stderr.count("\n") == 1
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["old"]
+
+
 # The environment
 
 TRAIN = "train --arch vae --dataset synthetic --limit 64 --epochs 2 --batch-size 32 --json"
