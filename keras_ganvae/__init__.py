@@ -6,24 +6,30 @@
     model = load_run("runs/cvae").model()
     export_run(run, "bundle")
 
-`import keras_ganvae` is fast: it does not import TensorFlow. The functions do.
+`import keras_ganvae` is fast: it imports nothing. The functions import TensorFlow.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
-from keras_ganvae import runtime
-from keras_ganvae.config import TrainConfig
-
+TYPE_CHECKING = False  # typing's own would have to be imported
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
+    from typing import Any
 
+    from keras_ganvae.config import TrainConfig
     from keras_ganvae.distributed.cluster import Cluster
     from keras_ganvae.runs.run import Run
 
 __all__ = ["TrainConfig", "export_run", "load_run", "train"]
+
+
+def __getattr__(name: str) -> Any:
+    if name != "TrainConfig":
+        raise AttributeError(f"module {__name__} has no attribute {name}")
+    from keras_ganvae.config import TrainConfig
+
+    return TrainConfig
 
 
 def train(
@@ -35,6 +41,8 @@ def train(
     cluster: Cluster | None = None,
 ) -> Run | None:
     """Train one model and write a run folder; see `keras_ganvae.training.train.train`."""
+    from keras_ganvae import runtime
+
     runtime.start()
     from keras_ganvae.training.train import train
 
@@ -49,6 +57,8 @@ def train(
 
 def load_run(path: str | Path) -> Run:
     """Open a run folder; see `keras_ganvae.runs.run.Run`."""
+    from keras_ganvae import runtime
+
     runtime.start()
     from keras_ganvae.runs.run import Run
 
@@ -65,6 +75,8 @@ def export_run(
     overwrite: bool = False,
 ) -> Path:
     """Export a finished run as a bundle; see `keras_ganvae.bundle.build.export`."""
+    from keras_ganvae import runtime
+
     runtime.start()
     from keras_ganvae.bundle.build import export
 

@@ -5,7 +5,7 @@ import dataclasses
 from typing import Any
 
 from keras_ganvae import runtime
-from keras_ganvae.cli.messages import flag
+from keras_ganvae.cli.messages import flag, print_lines
 from keras_ganvae.cli.parser import Commands, Parser, command
 from keras_ganvae.cli.progress import ProgressBar
 from keras_ganvae.evaluation.protocol import RESULT, Settings
@@ -84,8 +84,7 @@ def run_evaluate(args: argparse.Namespace) -> None:
         result = evaluate(run, settings, progress=progress)
     if args.json is not None:
         write_json(args.json, result)
-    print(evaluation_table(result))
-    print(args.json or run.path / RESULT)
+    print_lines(*evaluation_table(result), args.json or run.path / RESULT)
 
 
 def run_compare(args: argparse.Namespace) -> None:
@@ -103,5 +102,4 @@ def run_compare(args: argparse.Namespace) -> None:
         results = compare(
             args.run_folders, args.out, settings, by_seed=args.seeds, progress=progress
         )
-    print(claims_table(results))
-    print(f"{args.out}/index.html")
+    print_lines(*claims_table(results), f"{args.out}/index.html")

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from keras_ganvae import runtime
+from keras_ganvae.cli.messages import print_lines
 from keras_ganvae.cli.parser import Commands, command
 from keras_ganvae.cli.progress import ProgressBar
-from keras_ganvae.cli.signals import stopping_cleanly
 from keras_ganvae.config import SAMPLING_PRIORS
 from keras_ganvae.errors import InputError
 
@@ -109,17 +109,15 @@ def run_export(args: argparse.Namespace) -> None:
     from keras_ganvae.bundle.build import export  # loads TensorFlow
     from keras_ganvae.bundle.read import Bundle
 
-    with stopping_cleanly():
-        out = export(
-            run,
-            args.out,
-            formats=args.formats,
-            prior=args.prior,
-            sampler_weights=args.sampler_weights,
-            overwrite=args.overwrite,
-        )
-    print(_parity_table(Bundle.open(out).files))
-    print(args.out)
+    out = export(
+        run,
+        args.out,
+        formats=args.formats,
+        prior=args.prior,
+        sampler_weights=args.sampler_weights,
+        overwrite=args.overwrite,
+    )
+    print_lines(*_parity_table(Bundle.open(out).files), args.out)
 
 
 def run_verify(args: argparse.Namespace) -> None:
@@ -137,8 +135,8 @@ def run_verify(args: argparse.Namespace) -> None:
         name: files[name] | {"parity": _decode_parity(model["parity"])}
         for name, model in report["models"].items()
     }
-    print(_parity_table(measured))
-    print(f"{args.bundle}: {report['files']} files, all verified")
+    verdict = f"{args.bundle}: {report['files']} files, all verified"
+    print_lines(*_parity_table(measured), verdict)
 
 
 def _decode_parity(parity: Mapping[str, Any]) -> Any:
@@ -177,13 +175,16 @@ def run_benchmark(args: argparse.Namespace) -> None:
             seed=args.seed,
             progress=progress,
         )
-    print(json.dumps(result, indent=2) if args.json else _benchmark_table(result))
+    if args.json:
+        print(json.dumps(result, indent=2))
+    else:
+        print_lines(*_benchmark_table(result))
     if least is not None:
         benchmark.check_quality(result, least)
 
 
-def _parity_table(files: Mapping[str, Any]) -> str:
-    """The models of a bundle with their size and their error against the Keras model's images."""
+def _parity_table(files: Mapping[str, Any]) -> list[str]:
+    """A bundle's models, one per line: size, error against the Keras model's images."""
     lines = [f"{'file':28}{'KB':>8}{'max error':>12}{'mean error':>12}{'PSNR, dB':>10}"]
     for name, entry in files.items():
         if "parity" in entry:
@@ -193,11 +194,11 @@ def _parity_table(files: Mapping[str, Any]) -> str:
                 f"{name:28}{entry['bytes'] / 1000:>8,.1f}{parity['max_error']:>12.2g}"
                 f"{parity['mean_error']:>12.2g}{psnr:>10}"
             )
-    return "\n".join(lines)
+    return lines
 
 
-def _benchmark_table(result: Mapping[str, Any]) -> str:
-    """A benchmark in 79 columns."""
+def _benchmark_table(result: Mapping[str, Any]) -> list[str]:
+    """A benchmark as lines of 79 columns."""
     lines = [
         f"{'':13}{'':>8}{'load':>8}{'ms for one image':>22}{'all':>7}{'peak':>6}"
         f"{'Fréchet':>8}{'cover-':>7}",
@@ -208,7 +209,7 @@ def _benchmark_table(result: Mapping[str, Any]) -> str:
     for name in dict.fromkeys([*result["files"], *quality]):
         costs = result["files"].get(name)
         lines.append(f"{name:13}{_cost_columns(costs)}{_quality_columns(quality.get(name))}")
-    return "\n".join(lines)
+    return lines
 
 
 def _cost_columns(costs: Mapping[str, Any] | None) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_ganvae import runtime
+from keras_ganvae.cli.messages import print_lines
 from keras_ganvae.cli.parser import Commands, command
 
 # Module: the package that provides it.
@@ -49,7 +50,7 @@ def run_datasets(args: argparse.Namespace) -> None:
         return
     for entry in entries:
         state = "on disk" if entry.on_disk else "fetchable" if entry.fetchable else "-"
-        print(f"{entry.spec:18} {state:10} {entry.note}")
+        print_lines(f"{entry.spec:18} {state:10} {entry.note}")
 
 
 def run_doctor(args: argparse.Namespace) -> None:
@@ -60,7 +61,7 @@ def run_doctor(args: argparse.Namespace) -> None:
         print(json.dumps(report, indent=2))
         return
     for name, value in report.items():
-        print(f"{name:22} {value}")
+        print_lines(f"{name:22} {value}")
 
 
 def diagnose() -> dict[str, Any]:

@@ -10,10 +10,11 @@ import traceback
 from collections.abc import Collection, Sequence
 
 from keras_ganvae import runtime
-from keras_ganvae.cli import evaluate, export, machine, pictures, train, web
-from keras_ganvae.cli.messages import PROGRAM, LogFormatter, explain
+from keras_ganvae.cli import evaluate, export, machine, pictures, process, train, web
+from keras_ganvae.cli.messages import LogFormatter, explain, printable
 from keras_ganvae.cli.parser import Commands, Parser, suggestion
-from keras_ganvae.errors import InputError
+from keras_ganvae.cli.process import PROGRAM
+from keras_ganvae.errors import InputError, Interrupted
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -23,22 +24,27 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the arguments; None takes those of the process.
 
     Returns:
-        The exit code: 0 done, 1 a gate failed, 2 bad input, 130 interrupted.
+        The exit code: 0 done, 1 a gate failed, 2 bad input, 130 interrupted, 141 stdout is a
+        pipe whose reader has closed it.
     """
     args = None
     try:
         args = parse(sys.argv[1:] if argv is None else argv)
         _log_to_stderr(args.flags)
         args.run(args)
+        sys.stdout.flush()  # reports what can't be written
         return 0
     except KeyboardInterrupt:
-        print(f"{PROGRAM}: interrupted", file=sys.stderr)
-        return 130
+        return process.report_interruption()
+    except process.OutputClosed as error:
+        return error.exit_code
     except Exception as error:
         if args is not None and args.debug:
-            traceback.print_exc()
+            _print_traceback()
+        if process.is_interrupted() and not isinstance(error, Interrupted):
+            return process.report_interruption()
         message, code = explain(error, getattr(args, "flags", ()))
-        print(f"{PROGRAM}: {message}", file=sys.stderr)
+        print(f"{PROGRAM}: {printable(message)}", file=sys.stderr)
         return code
 
 
@@ -67,6 +73,11 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         command.reject(unknown[0])
     args.flags = frozenset(command.flags)
     return args
+
+
+def _print_traceback() -> None:
+    for line in traceback.format_exc().splitlines():
+        print(printable(line), file=sys.stderr)
 
 
 def _check_command(argv: Sequence[str], known: Collection[str]) -> None:

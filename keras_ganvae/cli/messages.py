@@ -2,13 +2,14 @@
 
 import errno
 import logging
+import os
 import re
 import shlex
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
+from keras_ganvae.cli.process import PROGRAM
 from keras_ganvae.errors import UserError, first_line
 
-PROGRAM = "keras-ganvae"
 # `name` or `name=value`, as errors and logs write settings.
 SETTING = re.compile(r"`([a-z][a-z0-9_]*)(?:=([^`]*))?`")
 
@@ -17,6 +18,8 @@ FREE_SPACE = "existing files are intact; free some space and try again"
 MACHINE_ERRORS = {
     errno.ENOSPC: f"the disk is full; {FREE_SPACE}",
     errno.EDQUOT: f"the disk quota is exceeded; {FREE_SPACE}",
+    errno.EFBIG: "a file exceeds this process's size limit (ulimit -f); existing files are intact",
+    errno.ENOMEM: "not enough memory for this process",
     errno.EROFS: "the file system is read-only",
     errno.EACCES: "permission denied",
     errno.EPERM: "operation not permitted",
@@ -24,6 +27,14 @@ MACHINE_ERRORS = {
     errno.EEXIST: "expected a folder, found a file",
     errno.ENOTDIR: "expected a folder, found a file",
     errno.EISDIR: "expected a file, found a folder",
+}
+# They explain any error that they caused, such as that a file seems damaged.
+SCARCE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOMEM)
+# How C++ libraries say it: they pass on no number.
+SCARCE_TEXTS = {os.strerror(number): number for number in SCARCE} | {
+    "failed to map segment": errno.ENOMEM,
+    "OOM when allocating": errno.ENOMEM,
+    "std::bad_alloc": errno.ENOMEM,
 }
 
 
@@ -63,22 +74,65 @@ def explain(error: Exception, flags: Collection[str] = ()) -> tuple[str, int]:
     Args:
         flags: the flags of the command that failed.
     """
+    for each in _causes(error):
+        number = _scarce(each)
+        if number is not None:
+            return _machine_error(number, each), 2
     if isinstance(error, UserError):
         return described(error, flags), error.exit_code
     if isinstance(error, OSError) and error.errno in MACHINE_ERRORS:
-        where = f" ({error.filename})" if error.filename else ""
-        return MACHINE_ERRORS[error.errno] + where, 2
+        return _machine_error(error.errno, error), 2
     if isinstance(error, ModuleNotFoundError) and error.name:
         return f"this command needs the Python package {error.name}, which is not installed", 2
     return f"unexpected {type(error).__name__}: {first_line(error)} (--debug shows where)", 1
 
 
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """The error and those that it was raised from."""
+    while error is not None:
+        yield error
+        error = error.__cause__
+
+
+def _scarce(error: BaseException) -> int | None:
+    """The errno of what this machine has too little of; None for another error."""
+    if isinstance(error, UserError):
+        return None
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno if error.errno in SCARCE else None
+    if isinstance(error, MemoryError):
+        return errno.ENOMEM
+    message = str(error)
+    return next((number for text, number in SCARCE_TEXTS.items() if text in message), None)
+
+
+def _machine_error(number: int, error: BaseException) -> str:
+    where = getattr(error, "filename", None)
+    return MACHINE_ERRORS[number] + (f" ({where})" if where else "")
+
+
+def printable(text: object) -> str:
+    """Text on one line, with control characters, line breaks and the like as escapes.
+
+    Names in files could otherwise send commands to the terminal.
+    """
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in str(text)
+    )
+
+
+def print_lines(*lines: object) -> None:
+    """Print results on stdout, each argument on a line of its own."""
+    for line in lines:
+        print(printable(line))
+
+
 class LogFormatter(logging.Formatter):
-    """Formats log lines with flags in place of settings."""
+    """Formats log lines with flags in place of settings, and names escaped."""
 
     def __init__(self, flags: Collection[str]):
         super().__init__("%(message)s")
         self.flags = flags
 
-    def format(self, record: logging.LogRecord) -> str:
-        return with_flags(super().format(record), self.flags)
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        return printable(with_flags(super().formatMessage(record), self.flags))

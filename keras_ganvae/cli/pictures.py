@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from keras_ganvae import runtime
+from keras_ganvae.cli.messages import print_lines
 from keras_ganvae.cli.parser import Commands, command
 from keras_ganvae.config import SAMPLING_PRIORS
 from keras_ganvae.errors import InputError
@@ -89,8 +90,7 @@ def run_picture(args: argparse.Namespace) -> None:
     if not 0 <= options.get("seed", 0) <= MAX_SEED:
         raise InputError(f"`seed` must be from 0 to {MAX_SEED}, not {args.seed}")
     if args.picture == "sample" and _is_exported(Path(args.source)):
-        print(_sample_exported(args))
-        print(args.out)
+        print_lines(_sample_exported(args), args.out)
         return
     from keras_ganvae.runs.run import Run  # loads NumPy
 
@@ -98,8 +98,7 @@ def run_picture(args: argparse.Namespace) -> None:
     runtime.start(args.debug)
     from keras_ganvae.plots import latent_space  # loads TensorFlow
 
-    print(getattr(latent_space, args.picture)(run, out=args.out, **options))
-    print(args.out)
+    print_lines(getattr(latent_space, args.picture)(run, out=args.out, **options), args.out)
 
 
 def _is_exported(source: Path) -> bool:

@@ -1,4 +1,4 @@
-"""Results as text for a terminal of 80 columns."""
+"""Results as lines for a terminal of 80 columns."""
 
 import textwrap
 
@@ -9,7 +9,7 @@ COLUMN = 18  # least width of a column: the names and three columns fill 79
 HASH_DIGITS = 12
 
 
-def evaluation_table(result: dict) -> str:
+def evaluation_table(result: dict) -> list[str]:
     """The numbers that `evaluate` measured, and their protocol."""
     columns = {PRIOR_NAMES[prior]: found for prior, found in result["samples"].items()}
     columns["real images"] = result["floor"]
@@ -25,18 +25,18 @@ def evaluation_table(result: dict) -> str:
             if found[key] is not None
         ]
         lines += ["", *_aligned([("nats per image", binarization), *rows])]
-    return "\n".join([*lines, "", textwrap.fill(_protocol(result), 79)])
+    return [*lines, "", *textwrap.wrap(_protocol(result), 79)]
 
 
-def claims_table(results: dict) -> str:
+def claims_table(results: dict) -> list[str]:
     """The verdict of each claim that `compare` tested."""
     lines = []
     for claim in results["claims"]:
         text = f"{claim['number']:2}. {claim['verdict']}: {claim['claim']}"
         if "needs" in claim:
             text += f" (needs {claim['needs']})"
-        lines.append(textwrap.fill(text, 79, subsequent_indent="    "))
-    return "\n".join(lines)
+        lines += textwrap.wrap(text, 79, subsequent_indent="    ")
+    return lines
 
 
 def _aligned(rows):

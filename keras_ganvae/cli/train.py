@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from keras_ganvae import architectures, runtime
-from keras_ganvae.cli.messages import flag
+from keras_ganvae.cli.messages import flag, print_lines
 from keras_ganvae.cli.parser import Commands, command
 from keras_ganvae.config import TrainConfig, parse_setting, read_toml, scalar_type
 from keras_ganvae.distributed.cluster import Cluster
@@ -204,9 +204,7 @@ def print_plan(plan: dict[str, dict[str, Any]], as_json: bool) -> None:
         print(json.dumps(plan, indent=2))
         return
     for section, values in plan.items():
-        print(section)
-        for name, value in values.items():
-            print(f"  {name:24} {value}")
+        print_lines(section, *(f"  {name:24} {value}" for name, value in values.items()))
 
 
 def print_run(run: "Run | None", as_json: bool) -> None:
@@ -218,5 +216,6 @@ def print_run(run: "Run | None", as_json: bool) -> None:
         print(json.dumps({"run": str(run.path), "final": final}, indent=2))
         return
     for name, value in final.items():
-        print(f"{name:24} {value:,.4f}" if isinstance(value, float) else f"{name:24} {value}")
-    print(f"run {run.path}")
+        shown = f"{value:,.4f}" if isinstance(value, float) else value
+        print_lines(f"{name:24} {shown}")
+    print_lines(f"run {run.path}")

@@ -11,8 +11,8 @@ import webbrowser
 from pathlib import Path
 from typing import Any
 
+from keras_ganvae.cli.messages import print_lines
 from keras_ganvae.cli.parser import command
-from keras_ganvae.cli.signals import stopping_cleanly
 from keras_ganvae.errors import InputError
 from keras_ganvae.files import temporary_folder
 
@@ -58,11 +58,12 @@ def run_web(args: argparse.Namespace) -> None:
     """Write a site."""
     from keras_ganvae.web import site  # loads NumPy
 
-    with stopping_cleanly():
-        out = site.write(args.bundles, args.out, overwrite=args.overwrite)
-    print(f"{_megabytes(out):.1f} MB of static files, for any web host; to try them here:")
-    print(f"  python3 -m http.server -d {shlex.quote(str(out))} 8000")
-    print(out)
+    out = site.write(args.bundles, args.out, overwrite=args.overwrite)
+    print_lines(
+        f"{_megabytes(out):.1f} MB of static files, for any web host; to try them here:",
+        f"  python3 -m http.server -d {shlex.quote(str(out))} 8000",
+        out,
+    )
 
 
 def run_demo(args: argparse.Namespace) -> None:
@@ -71,10 +72,9 @@ def run_demo(args: argparse.Namespace) -> None:
         raise InputError(f"--port must be from 0 to {2**16 - 1}, not {args.port}")
     from keras_ganvae.web import server, site  # loads NumPy
 
-    with (
-        stopping_cleanly(),
-        temporary_folder(Path(tempfile.gettempdir(), "keras-ganvae-demo"), 0o700) as folder,
-    ):
+    # Unlike `tempfile`'s, it is swept at the next start if this process is killed.
+    place = Path(tempfile.gettempdir(), "keras-ganvae-demo")
+    with temporary_folder(place, 0o700) as folder:
         written = site.write(args.bundles, folder / "site")
         with server.Server(written, args.host, args.port, args.debug) as serving:
             print(announcement(args.host, serving.port), flush=True)

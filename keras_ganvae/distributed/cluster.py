@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from keras_ganvae import runtime
 from keras_ganvae.errors import GateFailed, InputError, Interrupted, first_line
 
 log = logging.getLogger("keras_ganvae")
@@ -203,9 +204,8 @@ def signals_left_to_chief() -> Iterator[None]:
         if received:
             os._exit(Interrupted.exit_code)
         received.append(number)
-        os.write(
-            sys.stderr.fileno(),
-            b"\nworker 0 saves a checkpoint and stops; signal again to stop at once\n",
+        runtime.write_stderr(
+            "\nworker 0 saves a checkpoint and stops; signal again to stop at once\n"
         )
 
     previous = {

@@ -57,11 +57,11 @@ def evaluate(
     """
     settings = settings or Settings()
     run.check_finished()
+    model_hash = hash_of(run)
     model = run.model()
     priors = [run.prior(name) for name in prior_names(run)]
     real = real or RealImages.of(run.dataset(), settings, progress)
     protocol = describe(settings, real.dataset, real.features)
-    model_hash = hash_of(run)
     earlier = read_result(run)
     if earlier and earlier.get("protocol") == protocol and earlier.get("model_hash") == model_hash:
         log.info("%s is already measured under this protocol", run.path)
@@ -97,6 +97,8 @@ def evaluate(
             ).to_dict()
             for binarization in settings.binarize
         }
+    if hash_of(run) != model_hash:
+        raise InputError(f"{run.path} was trained while it was measured; evaluate it again")
     write_json(run.path / RESULT, result)
     write_evaluation(run.tensorboard, _values(result), result["cost"]["epochs"])
     return result
@@ -133,10 +135,19 @@ def prior_names(run: Run) -> tuple[str, ...]:
 
 
 def hash_of(run: Run) -> str:
-    """SHA-256 of what the metrics depend on: the model file, and the prior of a VAE."""
-    digest = hashlib.sha256(run.model_file.read_bytes())
-    if run.is_variational:
-        digest.update(run.prior_file.read_bytes())
+    """SHA-256 of what the metrics depend on: the model file, and the prior of a VAE.
+
+    Raises:
+        InputError: a file is missing, for example because the run is being trained again.
+    """
+    files = [run.model_file, *([run.prior_file] if run.is_variational else [])]
+    digest = hashlib.sha256()
+    try:
+        for file in files:
+            digest.update(file.read_bytes())
+    except FileNotFoundError as error:
+        run.check_finished()
+        raise InputError(f"{error.filename} is missing") from error
     return digest.hexdigest()
 
 

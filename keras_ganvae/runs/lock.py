@@ -27,3 +27,16 @@ def exclusive(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def is_held(folder: Path) -> bool:
+    """Whether another process holds the lock of a run folder, that is, trains the run."""
+    if not (folder / NAME).exists():
+        return False
+    try:
+        with exclusive(folder):
+            return False
+    except InputError:
+        return True
+    except OSError:  # a folder that this user may only read
+        return False

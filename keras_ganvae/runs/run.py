@@ -176,6 +176,8 @@ class Run:
     def check_finished(self) -> None:
         """Raise InputError unless the run has its trained model."""
         if not self.is_finished:
+            if lock.is_held(self.path):
+                raise InputError(f"{self.path} is being trained; wait until it is finished")
             raise InputError(f"{self.path} is not finished: no model.keras", resume=self.path)
 
     def model(self) -> Any:
@@ -193,6 +195,7 @@ class Run:
         try:
             return keras.saving.load_model(self.model_file)
         except Exception as error:  # whatever Keras's zip and HDF5 readers raise
+            self.check_finished()
             raise InputError(
                 f"{self.model_file} is damaged ({first_line(error).rstrip('.')}); delete it and"
                 " resume the run to write it again",

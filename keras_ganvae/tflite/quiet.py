@@ -4,11 +4,11 @@ import contextlib
 import errno
 import os
 import re
-import sys
 import warnings
 from collections.abc import Iterator
 
 from keras_ganvae.errors import InputError
+from keras_ganvae.runtime import redirected
 
 
 @contextlib.contextmanager
@@ -19,31 +19,21 @@ def quietly(task: str) -> Iterator[None]:
         InputError: the block failed; the message is "can't TASK: " and the reason.
         OSError: the disk is full.
     """
-    try:
-        with warnings.catch_warnings(), _silence(sys.stdout, 1), _silence(sys.stderr, 2):
-            warnings.simplefilter("ignore")
+    with (
+        open(os.devnull, "wb") as nowhere,
+        redirected(1, nowhere.fileno()),
+        redirected(2, nowhere.fileno()),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore")
+        try:
             yield
-    except InputError:
-        raise
-    except Exception as error:  # TensorFlow raises whatever its layers do
-        if os.strerror(errno.ENOSPC) in str(error):
-            raise OSError(errno.ENOSPC, f"can't {task}") from error
-        raise InputError(f"can't {task}: {_reason(error)}") from error
-
-
-@contextlib.contextmanager
-def _silence(stream, descriptor):
-    """Redirect a file descriptor, which C++ writes to as well, to the null device."""
-    stream.flush()
-    kept = os.dup(descriptor)
-    try:
-        with open(os.devnull, "wb") as nowhere:
-            os.dup2(nowhere.fileno(), descriptor)
-        yield
-    finally:
-        stream.flush()
-        os.dup2(kept, descriptor)
-        os.close(kept)
+        except InputError:
+            raise
+        except Exception as error:  # TensorFlow raises whatever its layers do
+            if os.strerror(errno.ENOSPC) in str(error):
+                raise OSError(errno.ENOSPC, f"can't {task}") from error
+            raise InputError(f"can't {task}: {_reason(error)}") from error
 
 
 def _reason(error):

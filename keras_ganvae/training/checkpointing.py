@@ -3,7 +3,6 @@
 import contextlib
 import os
 import signal
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_ganvae import runtime
 from keras_ganvae.data.position import Position
 from keras_ganvae.errors import Interrupted
 from keras_ganvae.runs import checkpoints
@@ -73,12 +73,11 @@ class CheckpointSaver(keras.callbacks.Callback):
     def _on_signal(self, number, frame):
         if self.signal is not None:
             # No clean-up: the last checkpoint is valid whatever is being written.
-            os.write(sys.stderr.fileno(), b"\nstopped at once; the last checkpoint remains\n")
+            runtime.write_stderr("\nstopped at once; the last checkpoint remains\n")
             os._exit(130)
         self.signal = number
-        os.write(
-            sys.stderr.fileno(),
-            b"\nfinishing the step and saving a checkpoint; repeat to stop at once\n",
+        runtime.write_stderr(
+            "\nfinishing the step and saving a checkpoint; repeat to stop at once\n"
         )
 
     def on_train_batch_end(self, batch, logs=None):

@@ -2,10 +2,19 @@
 
 import errno
 import logging
+import shutil
 
 import pytest
 
-from keras_ganvae.cli.messages import LogFormatter, described, explain, flag, with_flags
+from keras_ganvae.cli.messages import (
+    LogFormatter,
+    described,
+    explain,
+    flag,
+    print_lines,
+    printable,
+    with_flags,
+)
 from keras_ganvae.errors import GateFailed, InputError, Interrupted
 
 FLAGS = {"--image-size", "--strategy", "--seed"}
@@ -80,6 +89,50 @@ def test_log_lines_show_flags():
         "keras_ganvae", logging.INFO, "", 0, "%s: `seed=%d`", ("data", 3), None
     )
     assert LogFormatter(FLAGS).format(line) == "data: --seed 3"
+
+
+@pytest.mark.parametrize(
+    ("cause", "shown"),
+    [
+        (MemoryError(), "not enough memory"),
+        (OSError(errno.EFBIG, "File too large"), "size limit"),
+        (RuntimeError("UNKNOWN: model.bin: No space left on device"), "the disk is full"),
+        (ImportError("x.so: failed to map segment from shared object"), "not enough memory"),
+    ],
+)
+def test_what_the_machine_lacks_is_not_blamed_on_a_file(cause, shown):
+    """A file is not damaged, and a bundle not bad, because there was no memory to read it."""
+    assert explain(cause)[1] == 2 and shown in explain(cause)[0]
+    damaged = InputError("a.npz is damaged; delete it")
+    damaged.__cause__ = cause
+    failed = GateFailed("a.npz is damaged; delete it")
+    failed.__cause__ = damaged
+    assert explain(failed) == explain(cause)
+
+
+NAME = "a\x1b[2J\x07\nb\r\x9b\u202e\u2028\udcff"
+
+
+def test_names_cannot_control_the_terminal(capsys):
+    assert printable(NAME) == r"a\x1b[2J\x07\nb\r\x9b\u202e\u2028\udcff"
+    assert printable("Zwölf Größen ± 1 数") == "Zwölf Größen ± 1 数"
+    print_lines(NAME, "second")
+    assert capsys.readouterr().out == f"{printable(NAME)}\nsecond\n"
+
+
+def test_log_lines_escape_names():
+    line = logging.LogRecord("keras_ganvae", logging.INFO, "", 0, "data: %s", (NAME,), None)
+    assert LogFormatter(()).format(line) == f"data: {printable(NAME)}"
+
+
+def test_errors_and_tables_escape_names(command, run_of, tmp_path):
+    code, out, err = command("sample", tmp_path / "a\x1b[2J", "--out", tmp_path / "a.png")
+    assert (code, out) == (2, "") and err.endswith("a\\x1b[2J\n")
+    path = shutil.copytree(run_of("vae").path, tmp_path / "run")
+    history = (path / "history.csv").read_text()
+    (path / "history.csv").write_text(history.replace(",loss", ",\x1b[31m", 1))
+    code, out, _ = command("train", "--resume", path)
+    assert code == 0 and "\\x1b[31m" in out and "\x1b" not in out
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ def _result(normal, mixture):
 
 def test_columns_are_as_wide_as_long_numbers_need():
     result = _result((0.999926, 2.4e-5), (0.999132, 9.7e-5))
-    head, modes, grey, *_ = evaluation_table(result).splitlines()
+    head, modes, grey, *_ = evaluation_table(result)
     assert "0.999926 ± 0.000024 0.999132 ± 0.000097 " in grey
     assert len(head) == len(modes) == len(grey)
     for name, number in (("N(0, I)", "0.999926 ± 0.000024"), ("mixture", "0.999132 ± 0.000097")):
@@ -30,7 +30,7 @@ def test_columns_are_as_wide_as_long_numbers_need():
 
 def test_short_numbers_fit_a_terminal():
     table = evaluation_table(_result((0.5, 0.01), (0.5, 0.01)))
-    assert max(map(len, table.splitlines())) == 79
+    assert max(map(len, table)) == 79
 
 
 def test_each_claim_has_its_verdict():
@@ -38,7 +38,7 @@ def test_each_claim_has_its_verdict():
         {"number": 1, "verdict": "holds", "claim": "Short."},
         {"number": 10, "verdict": "not tested", "claim": "Long. " * 20, "needs": "a run of vae"},
     ]
-    lines = claims_table({"claims": claims}).splitlines()
+    lines = claims_table({"claims": claims})
     assert lines[0] == " 1. holds: Short."
     assert lines[1].startswith("10. not tested: Long.") and "(needs a run" in " ".join(lines)
     assert max(map(len, lines)) <= 79

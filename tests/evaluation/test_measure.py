@@ -7,9 +7,11 @@ import shutil
 import numpy as np
 import pytest
 
+from keras_ganvae.errors import InputError
 from keras_ganvae.evaluation.measure import evaluate
 from keras_ganvae.evaluation.protocol import Settings
 from keras_ganvae.metrics import definitions
+from keras_ganvae.runs import lock
 from keras_ganvae.runs.run import Run
 from keras_ganvae.training import tensorboard
 
@@ -100,3 +102,26 @@ def test_progress_is_reported_to_the_end(copies):
 def test_every_metric_has_its_column_in_the_hparams_table():
     assert set(tensorboard.EVALUATED) == set(definitions.SAMPLES)
     assert set(tensorboard.EVALUATED_LIKELIHOOD) == set(definitions.LIKELIHOOD) - {"bound_elbo"}
+
+
+def _resumed(run, state):
+    """A progress callback that changes the run as a resume in another process does."""
+
+    def change(*_):
+        if state == "in training":
+            run.model_file.unlink(missing_ok=True)
+        elif run.model_file.stat().st_size < 10**7:
+            run.model_file.write_bytes(bytes(10**7))
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [("in training", "is being trained"), ("finished", "was trained while it was measured")],
+)
+def test_a_run_that_is_resumed_meanwhile_is_not_measured(run_of, tmp_path, state, message):
+    run = Run.open(shutil.copytree(run_of("gan").path, tmp_path / "run"))
+    with lock.exclusive(run.path), pytest.raises(InputError, match=message):
+        evaluate(run, SETTINGS, progress=_resumed(run, state))
+    assert not (run.path / "evaluation.json").exists()

@@ -314,6 +314,17 @@ def test_an_unfinished_run_gives_the_model_of_its_newest_checkpoint(run_of, copi
     assert failure.value.resume == path
 
 
+def test_a_run_that_another_process_trains_is_not_finished(copied):
+    path = copied("vae")
+    run = load_run(path)
+    with lock.exclusive(path):
+        run.check_finished()
+        run.model_file.unlink()
+        with pytest.raises(InputError, match="is being trained; wait") as failure:
+            run.check_finished()
+    assert failure.value.resume is None
+
+
 def test_a_run_without_any_checkpoint_has_no_model(copied):
     path = copied("vae")
     (path / "model.keras").unlink()
