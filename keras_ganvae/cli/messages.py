@@ -13,6 +13,7 @@ PROGRAM = "keras-ganvae"
 SETTING = re.compile(r"`([a-z][a-z0-9_]*)(?:=([^`]*))?`")
 
 FREE_SPACE = "existing files are intact; free some space and try again"
+OUT_OF_MEMORY = "out of memory; a smaller `batch_size`, `image_size`, `limit` or `count` needs less"
 # Failures of the machine, not of the program: one line, exit code 2.
 MACHINE_ERRORS = {
     errno.ENOSPC: f"the disk is full; {FREE_SPACE}",
@@ -24,6 +25,18 @@ MACHINE_ERRORS = {
     errno.EEXIST: "expected a folder, found a file",
     errno.ENOTDIR: "expected a folder, found a file",
     errno.EISDIR: "expected a file, found a folder",
+    errno.ENAMETOOLONG: "a file name or path is too long",
+    errno.ELOOP: "symbolic links form a loop",
+    errno.ENXIO: "expected a file, found a device",
+    errno.ENOMEM: OUT_OF_MEMORY,
+}
+# The same for exceptions without an errno: by class, from TensorFlow and Python,
+OUT_OF_MEMORY_ERRORS = ("MemoryError", "_ArrayMemoryError", "ResourceExhaustedError")
+# and by the start of the message, from pathlib and the file functions.
+PATH_ERRORS = {
+    "embedded null": "a path contains a NUL character",
+    "Symlink loop": "symbolic links form a loop",
+    "Could not determine home directory": "a path starts with ~ and no known user",
 }
 
 
@@ -68,6 +81,11 @@ def explain(error: Exception, flags: Collection[str] = ()) -> tuple[str, int]:
     if isinstance(error, OSError) and error.errno in MACHINE_ERRORS:
         where = f" ({error.filename})" if error.filename else ""
         return MACHINE_ERRORS[error.errno] + where, 2
+    if type(error).__name__ in OUT_OF_MEMORY_ERRORS:
+        return with_flags(OUT_OF_MEMORY, flags), 2
+    for start, meaning in PATH_ERRORS.items():
+        if isinstance(error, ValueError | RuntimeError) and str(error).startswith(start):
+            return meaning, 2
     if isinstance(error, ModuleNotFoundError) and error.name:
         return f"this command needs the Python package {error.name}, which is not installed", 2
     return f"unexpected {type(error).__name__}: {first_line(error)} (--debug shows where)", 1

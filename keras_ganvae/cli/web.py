@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_ganvae.cli.parser import command
-from keras_ganvae.errors import InputError
+from keras_ganvae.config import check_range
 
 ALL_INTERFACES = ("0.0.0.0", "::")
 # Service workers and installation need a secure context (W3C): https, or this machine itself.
@@ -65,8 +65,7 @@ def run_web(args: argparse.Namespace) -> None:
 
 def run_demo(args: argparse.Namespace) -> None:
     """Serve a temporary site until Ctrl-C or SIGTERM."""
-    if not 0 <= args.port < 2**16:
-        raise InputError(f"--port must be from 0 to {2**16 - 1}, not {args.port}")
+    check_range("port", args.port, least=0, most=2**16 - 1)
     from keras_ganvae.web import server, site  # loads NumPy
 
     with (
