@@ -16,7 +16,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from keras_ganvae.errors import InputError
+from keras_ganvae.errors import InputError, first_line
 
 PRESETS = ("default", "paper")
 OPTIMIZERS = ("adam", "sgd")
@@ -27,6 +27,13 @@ PRECISIONS = ("float32", "bfloat16", "float16")
 CACHES = ("auto", "memory", "disk", "none")
 STRATEGIES = ("auto", "single", "mirrored", "multi-worker")
 SAMPLING_PRIORS = ("normal", "mixture")
+
+MIN_IMAGE_SIZE = 4
+# Latent dimensions, and height and width of images: a bundle with more is not read.
+MAX_SIZE = 4096
+MAX_REPLICAS = 256
+MAX_INT = 2**31 - 1  # TensorFlow counts in int32
+MAX_SHOWN = 100  # characters of a value in an error message
 
 # The group of settings that only one kind of model has.
 KIND_GROUPS = {"adversarial": "GAN", "variational": "VAE"}
@@ -52,7 +59,7 @@ def option(
         choices: the allowed texts.
         least: smallest allowed value.
         above: the value must be greater than this.
-        most: largest allowed value.
+        most: largest allowed value; None is `MAX_INT` for whole numbers.
     """
     limits = {"choices": choices, "least": least, "above": above, "most": most}
     return field(default=default, metadata={"group": group, "help": help, **limits})
@@ -84,7 +91,11 @@ class TrainConfig:
         None, "data", "folder of the TFDS data sets (default TFDS_DATA_DIR, else TFDS's own)"
     )
     image_size: int | None = option(
-        None, "data", "resize the images of a folder to N x N pixels", least=4
+        None,
+        "data",
+        "resize the images of a folder to N x N pixels",
+        least=MIN_IMAGE_SIZE,
+        most=MAX_SIZE,
     )
     limit: int | None = option(None, "data", "use at most N images of each split", least=1)
     validation_size: int | None = option(
@@ -103,7 +114,7 @@ class TrainConfig:
 
     epochs: int | None = option(None, "training", "passes over the training images", least=1)
     batch_size: int | None = option(None, "training", "images per step", least=1)
-    latent_dim: int | None = option(None, "model", "dimensions of z", least=1)
+    latent_dim: int | None = option(None, "model", "dimensions of z", least=1, most=MAX_SIZE)
     learning_rate: float | None = option(
         None, "training", "learning rate of every optimizer", above=0
     )
@@ -163,7 +174,7 @@ class TrainConfig:
         "on mode collapse, posterior collapse or a vanished gradient: warn, or stop the run",
         choices=("warn", "stop"),
     )
-    seed: int = option(0, "training", "random seed", least=0, most=2**31 - 1)
+    seed: int = option(0, "training", "random seed", least=0)
     precision: str = option(
         "float32",
         "hardware",
@@ -182,6 +193,7 @@ class TrainConfig:
         "hardware",
         "replicas of the mirrored strategy: GPUs to use, or virtual devices to split the CPU into",
         least=1,
+        most=MAX_REPLICAS,
     )
     # Statistics of fewer images make another model.
     sync_batch_norm: bool = option(
@@ -242,16 +254,25 @@ def field_named(name: str) -> dataclasses.Field:
     """
     fields = {each.name: each for each in dataclasses.fields(TrainConfig)}
     if name not in fields:
-        raise InputError(f"unknown setting '{name}'{nearest(name, fields)}")
+        raise InputError(f"unknown setting {shown(name)}{nearest(name, fields)}")
     return fields[name]
 
 
 def nearest(word: str, known: Collection[str]) -> str:
     """A suggestion such as "; did you mean 'mnist'?", or the list of what is known."""
-    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    close = difflib.get_close_matches(word[:MAX_SHOWN], list(known), n=1, cutoff=0.6)
     if close:
         return f"; did you mean '{close[0]}'?"
     return f"; known: {', '.join(known)}"
+
+
+def shown(value: typing.Any) -> str:
+    """A value as error messages show it: its `repr`, shortened if it is long."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # thousands of digits, or of brackets
+        return f"this {type(value).__name__}"
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
 
 
 def scalar_type(each: dataclasses.Field) -> type:
@@ -269,7 +290,7 @@ def parse_setting(text: str) -> tuple[str, typing.Any]:
     """
     name, equals, value = text.partition("=")
     if not equals:
-        raise InputError(f"a setting must be KEY=VALUE, not '{text}'")
+        raise InputError(f"a setting must be KEY=VALUE, not {shown(text)}")
     return name, _parse(field_named(name), value)
 
 
@@ -283,8 +304,10 @@ def read_toml(path: str | Path) -> dict[str, typing.Any]:
         values = tomllib.loads(Path(path).read_text())
     except OSError as error:
         raise InputError(f"can't read config file {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"config file {path} is not TOML: {error}") from error
+    except ValueError as error:  # an integer of thousands of digits, too
+        raise InputError(f"config file {path} is not TOML: {first_line(error)}") from error
+    except RecursionError as error:
+        raise InputError(f"config file {path} is nested too deeply") from error
     for name in values:
         field_named(name)
     return values
@@ -298,7 +321,7 @@ def _parse(each: dataclasses.Field, text: str) -> typing.Any:
         return text
     try:
         value = json.loads(text)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):  # the latter if it is nested too deeply
         value = text
     _check(each, value)
     return value
@@ -316,15 +339,49 @@ def _check(each: dataclasses.Field, value: typing.Any) -> None:
     # An int is a valid float, but True is not a valid int.
     accepted: typing.Any = (int, float) if expected is float else expected
     if not isinstance(value, accepted) or (isinstance(value, bool) and expected is not bool):
-        raise InputError(f"`{each.name}` must be {TYPE_NAMES[expected]}, not {value!r}")
-    if expected is float and not math.isfinite(value):
-        raise InputError(f"`{each.name}` must be finite, not {value}")
+        raise InputError(f"`{each.name}` must be {TYPE_NAMES[expected]}, not {shown(value)}")
+    if expected is float and not _is_finite(value):
+        raise InputError(f"`{each.name}` must be finite, not {shown(value)}")
+    if expected is str and not _is_text(value):
+        raise InputError(f"`{each.name}` must be UTF-8 without NUL characters, not {shown(value)}")
     limits = each.metadata
     if limits["choices"] and value not in limits["choices"]:
-        raise InputError(f"unknown `{each.name}` '{value}'{nearest(value, limits['choices'])}")
-    if limits["least"] is not None and not value >= limits["least"]:
-        raise InputError(f"`{each.name}` must be at least {limits['least']}, not {value}")
-    if limits["above"] is not None and not value > limits["above"]:
-        raise InputError(f"`{each.name}` must be greater than {limits['above']}, not {value}")
-    if limits["most"] is not None and not value <= limits["most"]:
-        raise InputError(f"`{each.name}` must be at most {limits['most']}, not {value}")
+        raise InputError(f"unknown `{each.name}` {shown(value)}{nearest(value, limits['choices'])}")
+    if expected in (int, float):
+        most = MAX_INT if expected is int else math.inf
+        check_range(each.name, value, limits["least"], limits["above"], limits["most"] or most)
+
+
+def _is_text(value):
+    """Whether a string can be a path, and be written as UTF-8."""
+    try:
+        return b"\0" not in value.encode()
+    except UnicodeEncodeError:  # of a file name that is no UTF-8
+        return False
+
+
+def _is_finite(value):
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer of hundreds of digits
+        return False
+
+
+def check_range(
+    name: str,
+    value: float,
+    least: float | None = None,
+    above: float | None = None,
+    most: float = MAX_INT,
+) -> None:
+    """Check that a setting is at least `least`, greater than `above`, and at most `most`.
+
+    Raises:
+        InputError: it is not.
+    """
+    if least is not None and not value >= least:
+        raise InputError(f"`{name}` must be at least {least}, not {shown(value)}")
+    if above is not None and not value > above:
+        raise InputError(f"`{name}` must be greater than {above}, not {shown(value)}")
+    if not value <= most:
+        raise InputError(f"`{name}` must be at most {most}, not {shown(value)}")

@@ -7,6 +7,7 @@ from keras_ganvae import TrainConfig, architectures
 from keras_ganvae.config import field_named, nearest, parse_setting, read_toml, scalar_type
 from keras_ganvae.errors import InputError
 
+HUGE = 10**400  # beyond the largest float
 FIELDS = {each.name: each for each in dataclasses.fields(TrainConfig)}
 
 
@@ -49,12 +50,25 @@ def _config(**settings):
         ({"schedule": "linear"}, "unknown `schedule` 'linear'"),
         ({"jit": "yes"}, "unknown `jit` 'yes'; known: auto, on, off"),
         ({"sampling_prior": "uniform"}, "unknown `sampling_prior` 'uniform'"),
+        ({"arch": 5}, "`arch` must be text, not 5"),
+        ({"arch": ["vae"]}, "`arch` must be text, not ['vae']"),
+        ({"epochs": 2**31}, "`epochs` must be at most 2147483647"),
+        ({"epochs": HUGE}, "`epochs` must be at most 2147483647, not 1000"),
+        ({"latent_dim": 10**9}, "`latent_dim` must be at most 4096, not 1000000000"),
+        ({"image_size": 100_000}, "`image_size` must be at most 4096, not 100000"),
+        ({"replicas": 10**9}, "`replicas` must be at most 256, not 1000000000"),
+        ({"learning_rate": HUGE}, "`learning_rate` must be finite, not 1000"),
+        ({"learning_rate": 10**5000}, "`learning_rate` must be finite, not this int"),
+        ({"dataset": "folder:a\0b"}, "`dataset` must be UTF-8 without NUL characters"),
+        ({"data_dir": "caf\udce9"}, "`data_dir` must be UTF-8 without NUL characters"),
+        ({"optimizer": "adam" * 10**5}, "unknown `optimizer` 'adamadam"),
     ],
 )
 def test_invalid_values(settings, message):
     with pytest.raises(InputError) as failure:
         _config(**settings)
     assert message in str(failure.value) and "\n" not in str(failure.value)
+    assert len(str(failure.value)) < 300
 
 
 @pytest.mark.parametrize(
@@ -127,7 +141,13 @@ def test_key_value_settings(text, expected):
         ("learning_rate=1e999", "`learning_rate` must be finite"),
         ("epochs=[3]", "`epochs` must be a whole number, not \\[3\\]"),
         ("seed=none", "`seed` must be given"),
+        (f"epochs={HUGE}", "`epochs` must be at most"),
+        (f"learning_rate={HUGE}", "`learning_rate` must be finite"),
+        (f"epochs={'9' * 5000}", "`epochs` must be a whole number, not '999"),
+        (f"epochs={'[' * 10**5}", "`epochs` must be a whole number"),
+        (f"{'x' * 10**5}=1", "unknown setting 'xxx"),
     ],
+    ids=lambda each: each[:30],
 )
 def test_invalid_key_value_settings(text, message):
     with pytest.raises(InputError, match=message):
@@ -147,8 +167,12 @@ def test_a_toml_file(tmp_path):
         (b"epochs: 3", "is not TOML"),
         (b"\xff\xfe\x00", "is not TOML"),
         (b"[train]\nepochs = 3", "unknown setting 'train'"),
+        (b"epochs = " + b"9" * 5000, "is not TOML"),
+        (b"epochs = " + b"[" * 10**5, "is nested too deeply"),
+        (b"epochs = " + b"{a=" * 10**5, "is nested too deeply"),
         (None, "can't read config file .*: No such file"),
     ],
+    ids=lambda each: str(each)[:30],
 )
 def test_bad_toml_files(tmp_path, content, message):
     path = tmp_path / "settings.toml"

@@ -5,6 +5,8 @@ defines
 
 - `KIND`: the `kind` of its model, "adversarial" or "variational";
 - `PRESETS`: {"default": {...}, "paper": {...}}, values of `TrainConfig` fields;
+- `WEIGHTS_PER_PIXEL`: by preset, how many weights both networks have at least for each pixel of
+  a grey image;
 - `build(config, image_shape)`: the model, not compiled.
 
 It gets Keras from `lazy_module`, so that `train --help` can show the presets at once.
@@ -13,11 +15,12 @@ Also pin its parameter counts in tests/models/test_architectures.py.
 """
 
 import importlib
+import math
 import pkgutil
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from keras_ganvae.config import TrainConfig, nearest
+from keras_ganvae.config import MIN_IMAGE_SIZE, TrainConfig, nearest, shown
 from keras_ganvae.errors import InputError
 
 if TYPE_CHECKING:
@@ -52,7 +55,7 @@ def check(arch: str) -> str:
         InputError: there is none of that name; suggests the nearest.
     """
     if arch not in names():
-        raise InputError(f"unknown architecture '{arch}'{nearest(arch, names())}")
+        raise InputError(f"unknown architecture {shown(arch)}{nearest(arch, names())}")
     return arch
 
 
@@ -78,5 +81,32 @@ def build(config: ResolvedConfig, image_shape: tuple[int, ...]) -> "GenerativeMo
     Args:
         config: from `resolve`.
         image_shape: (H, W, C).
+
+    Raises:
+        InputError: the images are too small to model, or the model does not fit in memory.
     """
-    return load(config.arch).build(config, tuple(image_shape))
+    module = load(config.arch)
+    _check_images(config, image_shape, module.WEIGHTS_PER_PIXEL[config.preset])
+    return module.build(config, tuple(image_shape))
+
+
+def _check_images(config, image_shape, weights):
+    from keras_ganvae.data.resources import FLOAT, available_memory, readable_size  # NumPy
+
+    height, width, channels = image_shape
+    if min(height, width) < MIN_IMAGE_SIZE:
+        raise InputError(
+            f"images of {height}x{width} pixels are too small: at least {MIN_IMAGE_SIZE} by"
+            f" {MIN_IMAGE_SIZE} are needed; `image_size` enlarges them"
+        )
+    # A step holds the weights and their gradients; of each image, its pixels, the output, and
+    # the gradients of both.
+    pixel = FLOAT * (2 * weights + 4 * channels * config.batch_size)
+    needed, available = height * width * pixel, available_memory()
+    if needed > available:
+        side = math.isqrt(available // pixel)
+        raise InputError(
+            f"a {config.arch} for images of {height}x{width} at `batch_size` {config.batch_size}"
+            f" takes more than {readable_size(needed)} of memory, and {readable_size(available)}"
+            f" are available: reduce `image_size`, to {side} at most, or the batch"
+        )

@@ -30,6 +30,8 @@ DEFAULT = vae.DEFAULT | {
 
 PRESETS = {"default": DEFAULT, "paper": PAPER}
 
+WEIGHTS_PER_PIXEL = {"default": 640, "paper": 10}
+
 
 def build(config: ResolvedConfig, image_shape: tuple[int, int, int]) -> VariationalAutoencoder:
     """Build the model of a resolved config, not compiled."""

@@ -32,6 +32,8 @@ DEFAULT = gan.DEFAULT | {
 
 PRESETS = {"default": DEFAULT, "paper": PAPER}
 
+WEIGHTS_PER_PIXEL = {"default": 896, "paper": 512}
+
 
 def build(config: ResolvedConfig, image_shape: tuple[int, int, int]) -> AdversarialNetwork:
     """Build the model of a resolved config, not compiled."""

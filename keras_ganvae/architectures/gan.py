@@ -51,6 +51,8 @@ DEFAULT = PAPER | {
 
 PRESETS = {"default": DEFAULT, "paper": PAPER}
 
+WEIGHTS_PER_PIXEL = {"default": 608, "paper": 1024}
+
 
 def build(config: ResolvedConfig, image_shape: tuple[int, int, int]) -> AdversarialNetwork:
     """Build the model of a resolved config, not compiled."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from keras_ganvae.bundle import card
 from keras_ganvae.bundle.formats import GOLDEN
+from keras_ganvae.config import MAX_SIZE
 from keras_ganvae.errors import InputError, first_line
 from keras_ganvae.files import sha256_of
 from keras_ganvae.priors import MixturePrior, NormalPrior
@@ -18,7 +19,6 @@ from keras_ganvae.tflite.run import LoadedModel, open_model
 from keras_ganvae.tflite.signatures import golden_arrays
 
 MAX_CARD_BYTES = 2**26
-MAX_SIZE = 4096  # latent dimensions; height and width of images
 REMEDY = "export the run again"
 
 

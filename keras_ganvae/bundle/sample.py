@@ -51,6 +51,15 @@ class Sampler:
         latents = self._prior(prior, model).sample(count, seed)
         return _to_uint8(decode(model, latents), model)
 
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        """(H, W, C)."""
+        if self.bundle is not None:
+            return self.bundle.image_shape
+        assert self.file is not None
+        name = next(name for name in DRAWING if name in self.file.signatures)
+        return tuple(self.file.signatures[name].outputs["image"].shape[1:])
+
     def model(self, variant: str | None = None) -> LoadedModel:
         """Load the file to draw from; raises as `sample` does."""
         if self.file is not None:

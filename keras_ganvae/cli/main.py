@@ -5,6 +5,7 @@ Help and mistakes answer at once: no command imports TensorFlow before its argum
 
 import argparse
 import logging
+import os
 import sys
 import traceback
 from collections.abc import Collection, Sequence
@@ -29,8 +30,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     args = None
     try:
-        args = parse(sys.argv[1:] if argv is None else argv)
+        argv = sys.argv[1:] if argv is None else argv
+        _check_text(argv)
+        args = parse(argv)
         _log_to_stderr(args.flags)
+        _check_working_folder()
         args.run(args)
         sys.stdout.flush()  # reports what can't be written
         return 0
@@ -84,6 +88,22 @@ def _check_command(argv: Sequence[str], known: Collection[str]) -> None:
     if argv and not argv[0].startswith("-") and argv[0] not in known:
         hint = suggestion(argv[0], known, f"commands: {', '.join(known)}")
         raise InputError(f"unknown command '{argv[0]}'; {hint}")
+
+
+def _check_text(argv: Sequence[str]) -> None:
+    """Refuse bytes that are no text: TensorFlow, HDF5 and JSON can't take them as paths."""
+    for argument in argv:
+        try:
+            argument.encode()
+        except UnicodeEncodeError as error:
+            raise InputError(f"the argument {argument!a} is not valid UTF-8") from error
+
+
+def _check_working_folder() -> None:
+    try:
+        os.getcwd()
+    except FileNotFoundError as error:
+        raise InputError("the current folder was deleted; change to another one") from error
 
 
 def _version() -> str:

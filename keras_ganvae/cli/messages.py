@@ -14,6 +14,7 @@ from keras_ganvae.errors import UserError, first_line
 SETTING = re.compile(r"`([a-z][a-z0-9_]*)(?:=([^`]*))?`")
 
 FREE_SPACE = "existing files are intact; free some space and try again"
+OUT_OF_MEMORY = "out of memory; a smaller `batch_size`, `image_size`, `limit` or `count` needs less"
 # Failures of the machine, not of the program: one line, exit code 2.
 MACHINE_ERRORS = {
     errno.ENOSPC: f"the disk is full; {FREE_SPACE}",
@@ -27,6 +28,17 @@ MACHINE_ERRORS = {
     errno.EEXIST: "expected a folder, found a file",
     errno.ENOTDIR: "expected a folder, found a file",
     errno.EISDIR: "expected a file, found a folder",
+    errno.ENAMETOOLONG: "a file name or path is too long",
+    errno.ELOOP: "symbolic links form a loop",
+    errno.ENXIO: "expected a file, found a device",
+    errno.ENOMEM: OUT_OF_MEMORY,
+}
+# The same for exceptions without an errno, by the start of the message: from pathlib and the
+# file functions.
+PATH_ERRORS = {
+    "embedded null": "a path contains a NUL character",
+    "Symlink loop": "symbolic links form a loop",
+    "Could not determine home directory": "a path starts with ~ and no known user",
 }
 # They explain any error that they caused, such as that a file seems damaged.
 SCARCE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOMEM)
@@ -77,11 +89,14 @@ def explain(error: Exception, flags: Collection[str] = ()) -> tuple[str, int]:
     for each in _causes(error):
         number = _scarce(each)
         if number is not None:
-            return _machine_error(number, each), 2
+            return with_flags(_machine_error(number, each), flags), 2
     if isinstance(error, UserError):
         return described(error, flags), error.exit_code
     if isinstance(error, OSError) and error.errno in MACHINE_ERRORS:
         return _machine_error(error.errno, error), 2
+    for start, meaning in PATH_ERRORS.items():
+        if isinstance(error, ValueError | RuntimeError) and str(error).startswith(start):
+            return meaning, 2
     if isinstance(error, ModuleNotFoundError) and error.name:
         return f"this command needs the Python package {error.name}, which is not installed", 2
     return f"unexpected {type(error).__name__}: {first_line(error)} (--debug shows where)", 1
@@ -100,7 +115,8 @@ def _scarce(error: BaseException) -> int | None:
         return None
     if isinstance(error, OSError) and error.errno is not None:
         return error.errno if error.errno in SCARCE else None
-    if isinstance(error, MemoryError):
+    # The latter is TensorFlow's, which is not imported here.
+    if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
         return errno.ENOMEM
     message = str(error)
     return next((number for text, number in SCARCE_TEXTS.items() if text in message), None)

@@ -1,16 +1,14 @@
 """`sample`, `reconstruct`, `interpolate`, ...: images from a trained model."""
 
 import argparse
+import contextlib
 from pathlib import Path
 from typing import NamedTuple
 
 from keras_ganvae import runtime
 from keras_ganvae.cli.messages import print_lines
 from keras_ganvae.cli.parser import Commands, command
-from keras_ganvae.config import SAMPLING_PRIORS
-from keras_ganvae.errors import InputError
-
-MAX_SEED = 2**31 - 1
+from keras_ganvae.config import SAMPLING_PRIORS, check_range
 
 
 class Picture(NamedTuple):
@@ -85,10 +83,8 @@ def run_picture(args: argparse.Namespace) -> None:
     """Call the function of `latent_space` with the command's name and print what it drew."""
     given = vars(args)
     options = {name: given[name] for name in ("count", "seed", "prior") if name in given}
-    if options.get("count", 1) < 1:
-        raise InputError(f"`count` must be at least 1, not {args.count}")
-    if not 0 <= options.get("seed", 0) <= MAX_SEED:
-        raise InputError(f"`seed` must be from 0 to {MAX_SEED}, not {args.seed}")
+    check_range("count", options.get("count", 1), least=1)
+    check_range("seed", options.get("seed", 0), least=0)
     if args.picture == "sample" and _is_exported(Path(args.source)):
         print_lines(_sample_exported(args), args.out)
         return
@@ -103,7 +99,9 @@ def run_picture(args: argparse.Namespace) -> None:
 
 def _is_exported(source: Path) -> bool:
     """Whether it is a bundle or one of its files, which need no TensorFlow."""
-    return source.suffix == ".tflite" or (source / "model_card.json").exists()
+    # Either may hold a foreign file of the other's name.
+    is_run = (source / "config.json").exists() and (source / "checkpoint").is_dir()
+    return source.suffix == ".tflite" or ((source / "model_card.json").exists() and not is_run)
 
 
 def _sample_exported(args: argparse.Namespace) -> str:
@@ -112,6 +110,10 @@ def _sample_exported(args: argparse.Namespace) -> str:
 
     write = sample_writer(args.out)
     source = open_source(args.source)
+    with contextlib.suppress(ImportError):  # a phone may have NumPy and LiteRT alone
+        from keras_ganvae.data.resources import check_images_fit
+
+        check_images_fit("count", args.count, source.image_shape)
     samples = source.sample(args.count, args.seed, prior=args.prior)
     description = f"{args.count} samples of {source.describe(args.prior)}, seed {args.seed}"
     write(args.out, samples, description)

@@ -188,8 +188,9 @@ def train_config(args: argparse.Namespace) -> TrainConfig:
     values |= _given(args)
     if not values.get("arch"):
         raise InputError(f"`arch` must be given: {', '.join(architectures.names())}")
-    architectures.check(values["arch"])
-    return TrainConfig.from_dict(values)
+    config = TrainConfig.from_dict(values)  # first, as `arch` may be no text
+    architectures.check(config.arch)
+    return config
 
 
 def _given(args: argparse.Namespace) -> dict[str, Any]:

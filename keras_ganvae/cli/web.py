@@ -13,7 +13,7 @@ from typing import Any
 
 from keras_ganvae.cli.messages import print_lines
 from keras_ganvae.cli.parser import command
-from keras_ganvae.errors import InputError
+from keras_ganvae.config import check_range
 from keras_ganvae.files import temporary_folder
 
 ALL_INTERFACES = ("0.0.0.0", "::")
@@ -67,9 +67,8 @@ def run_web(args: argparse.Namespace) -> None:
 
 
 def run_demo(args: argparse.Namespace) -> None:
-    """Serve a temporary site until Ctrl-C, SIGTERM or SIGHUP."""
-    if not 0 <= args.port < 2**16:
-        raise InputError(f"--port must be from 0 to {2**16 - 1}, not {args.port}")
+    """Serve a temporary site until Ctrl-C or SIGTERM."""
+    check_range("port", args.port, least=0, most=2**16 - 1)
     from keras_ganvae.web import server, site  # loads NumPy
 
     # Unlike `tempfile`'s, it is swept at the next start if this process is killed.

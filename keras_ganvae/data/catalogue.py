@@ -73,6 +73,6 @@ def _has_images(folder: Path) -> bool:
     try:
         features = json.loads((folder / "features.json").read_text())["featuresDict"]["features"]
         return "image" in features["image"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         # No image data set, or a damaged one; `load` says which.
         return False

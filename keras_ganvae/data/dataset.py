@@ -2,17 +2,20 @@
 
 import difflib
 import logging
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from keras_ganvae.config import MAX_SIZE, check_range
 from keras_ganvae.data import disk_cache
 from keras_ganvae.data.cache import check_cache, choose_cache
 from keras_ganvae.data.disk_cache import Piece
 from keras_ganvae.data.lazy_images import Shape
 from keras_ganvae.data.resize import arrays_to_square
+from keras_ganvae.data.resources import available_memory, readable_size
 from keras_ganvae.data.sources import folder, npz, synthetic
 from keras_ganvae.data.sources import tfds as tfds_source
 from keras_ganvae.data.sources.base import Source
@@ -89,8 +92,8 @@ def load(
     Raises:
         InputError: the spec, a file or an argument is invalid.
     """
-    if image_size is not None and image_size < 1:
-        raise InputError(f"`image_size` is {image_size}; it must be at least 1.")
+    if image_size is not None:
+        check_range("image_size", image_size, least=1, most=MAX_SIZE)
     source = _open(spec, data_dir, image_size)
     check_cache(cache, source)
     plan = split_indices(
@@ -197,8 +200,20 @@ def _read(
     if state and cache == "disk":
         layout = disk_cache.Layout(counts, shape, source.classes is not None)
         return disk_cache.write(file, state, layout, pieces)
+    _check_fit(source, sum(counts.values()), shape)
     splits = _arrays(counts, shape, pieces)
     return splits, fingerprint(splits)
+
+
+def _check_fit(source: Source, count: int, shape: Shape) -> None:
+    """Refuse images that can't be kept in memory."""
+    size, available = math.prod(shape), available_memory()
+    if count * size > available:
+        raise InputError(
+            f"The {count} images of {source.spec} take {readable_size(count * size)}, and"
+            f" {readable_size(available)} of memory are available, enough for"
+            f" {available // size}; set `limit`, or reduce `image_size`."
+        )
 
 
 def _shape(source: Source, image_size: int | None) -> Shape:

@@ -172,7 +172,7 @@ def read(path: Path, state: str) -> tuple[dict[str, Split], str] | None:
             splits = _splits(file, layout)
             if fingerprint(splits) == header["fingerprint"]:
                 return splits, header["fingerprint"]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         _log.debug("%s: %s", path, error)
     _log.warning("cache: %s is damaged and not used", path)
     return None

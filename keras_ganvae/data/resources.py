@@ -1,9 +1,15 @@
 """Available memory and disk space, checked before large arrays or files are created."""
 
+import math
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
+
+from keras_ganvae.errors import InputError
+
+FLOAT = 4  # bytes
 
 
 def available_memory(root: str | Path = "/") -> int:
@@ -13,6 +19,25 @@ def available_memory(root: str | Path = "/") -> int:
         root: the root of the file system that holds `proc/` and `sys/`.
     """
     return min([psutil.virtual_memory().available, *_left_in_cgroups(Path(root))])
+
+
+def check_images_fit(setting: str, count: int, shape: Sequence[int]) -> None:
+    """Refuse a number of generated images that can't fit in memory.
+
+    Args:
+        setting: the name of the setting that asks for them.
+        count: how many.
+        shape: (H, W, C).
+
+    Raises:
+        InputError: more memory is needed than is available.
+    """
+    size, available = (FLOAT + 1) * math.prod(shape), available_memory()  # float32, then uint8
+    if count * size > available:
+        raise InputError(
+            f"`{setting}` {count} takes at least {readable_size(count * size)} of memory;"
+            f" {readable_size(available)} are available, enough for {available // size}"
+        )
 
 
 def available_disk(folder: str | Path) -> int:

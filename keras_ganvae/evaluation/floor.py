@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from keras_ganvae.data import Dataset
+from keras_ganvae.data.resources import check_images_fit
 from keras_ganvae.errors import InputError
 from keras_ganvae.evaluation.protocol import Settings
 from keras_ganvae.metrics import features, pixels
@@ -127,6 +128,7 @@ class RealImages:
 
 
 def _check_sizes(dataset, settings):
+    check_images_fit("samples", settings.samples, dataset.image_shape)
     name = features.resolve(dataset, settings.features)
     dimensions = features.DIMENSIONS[name]
     sizes = {

@@ -155,7 +155,7 @@ def read_result(run: Run) -> dict | None:
     """The run's evaluation.json; None if it is missing, damaged or of another version."""
     try:
         result = json.loads((run.path / RESULT).read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     same = isinstance(result, dict) and result.get("schema") == SCHEMA
     return result if same and result.get("schema_version") == SCHEMA_VERSION else None

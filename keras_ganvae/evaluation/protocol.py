@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from keras_ganvae import runtime
-from keras_ganvae.config import BINARIZATIONS, nearest
+from keras_ganvae.config import BINARIZATIONS, check_range, nearest, shown
 from keras_ganvae.errors import InputError
 
 if TYPE_CHECKING:  # both load TensorFlow
@@ -14,6 +14,8 @@ if TYPE_CHECKING:  # both load TensorFlow
     from keras_ganvae.metrics.features import Features
 
 RESULT = "evaluation.json"  # in the run folder
+# Burda et al. 2016 evaluate with 5,000; so many already take days.
+MAX_IMPORTANCE_SAMPLES = 1_000_000
 
 
 def _setting(default: Any, help: str) -> Any:
@@ -41,14 +43,13 @@ class Settings:
     seed: int = _setting(0, "random seed of samples, binarization, noise and bootstrap")
 
     def __post_init__(self):
-        for name in ("samples", "neighbours", "importance_samples", "bound_images"):
-            if getattr(self, name) < 1:
-                raise InputError(f"`{name}` must be at least 1, not {getattr(self, name)}")
-        if not 0 <= self.seed < 2**31:
-            raise InputError(f"`seed` must be from 0 to {2**31 - 1}, not {self.seed}")
+        for name in ("samples", "neighbours", "bound_images"):
+            check_range(name, getattr(self, name), least=1)
+        check_range("importance_samples", self.importance_samples, 1, most=MAX_IMPORTANCE_SAMPLES)
+        check_range("seed", self.seed, least=0)
         for name in self.binarize:
             if name not in BINARIZATIONS:
-                raise InputError(f"unknown `binarize` '{name}'{nearest(name, BINARIZATIONS)}")
+                raise InputError(f"unknown `binarize` {shown(name)}{nearest(name, BINARIZATIONS)}")
 
 
 def describe(settings: Settings, dataset: "Dataset", features: "Features") -> dict:

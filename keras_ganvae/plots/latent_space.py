@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_ganvae.data.resources import check_images_fit
 from keras_ganvae.errors import InputError
 from keras_ganvae.models import latents
 from keras_ganvae.plots import gif, latent_paths, output
@@ -34,6 +35,7 @@ def sample(run: Run, count: int, seed: int, out: str | Path, prior: str | None =
         InputError: the run, its prior or `out` is unusable.
     """
     write = output.sample_writer(out)
+    check_images_fit("count", count, run.record["dataset"]["image_shape"])
     model, source = run.model(), run.prior(prior)
     pixels = _decode(model, source.sample(count, seed))
     description = f"{count} samples of {_name(run)}, {source.description}, seed {seed}"

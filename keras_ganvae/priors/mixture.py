@@ -8,6 +8,7 @@ import numpy as np
 from keras_ganvae.files import replacing
 from keras_ganvae.priors import random
 
+MAX_WEIGHT_ERROR = 1e-3  # of the sum of float32 weights
 HELD_OUT = "held_out_"  # prefix of the array names of `held_out` in the file
 
 
@@ -82,4 +83,10 @@ class MixturePrior:
         expected = (components,), (components, latent_dim, latent_dim)
         if (prior.weights.shape, prior.factors.shape) != expected:
             raise ValueError("the shapes of weights, means and factors do not match")
+        if any(each.dtype.kind != "f" for each in (prior.weights, prior.means, prior.factors)):
+            raise ValueError("weights, means or factors are not floats")
+        if not all(np.isfinite(each).all() for each in (prior.means, prior.factors)):
+            raise ValueError("means or factors are not finite")
+        if not (prior.weights >= 0).all() or not abs(prior.weights.sum() - 1) < MAX_WEIGHT_ERROR:
+            raise ValueError("the weights do not sum to 1")
         return prior

@@ -126,7 +126,10 @@ def discard_after(checkpoints: Path, position: Position) -> None:
 def _assign(folder, targets):
     with np.load(folder / "variables.npz", allow_pickle=False) as arrays:
         for i, variable in enumerate(targets):
-            variable.assign(arrays[f"arr_{i}"])
+            array = arrays.get(f"arr_{i}")
+            if array is None or array.shape != tuple(variable.shape):
+                raise InputError(f"checkpoint {folder} is of another model; start the run again")
+            variable.assign(array)
 
 
 def _folder_name(position):
@@ -148,7 +151,7 @@ def _read(folder):
         raise DamagedCheckpoint(f"{error.filename} is missing") from error
     except OSError as error:
         raise DamagedCheckpoint(f"{error.filename}: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DamagedCheckpoint(f"manifest.json: {error}") from error
     return manifest, callback_state
 

@@ -16,16 +16,20 @@ from typing import Any
 
 from keras_ganvae import architectures, data, runtime
 from keras_ganvae.architectures import ResolvedConfig
-from keras_ganvae.config import TrainConfig
+from keras_ganvae.config import MAX_INT, TrainConfig
+from keras_ganvae.data.splits import SPLITS
 from keras_ganvae.errors import InputError, first_line
 from keras_ganvae.files import replacing, write_json
 from keras_ganvae.ownership import RUN, check_replaceable
 from keras_ganvae.priors import MixturePrior, NormalPrior
-from keras_ganvae.runs import checkpoints
+from keras_ganvae.runs import checkpoints, lock
 
+# Settings that older runs lack.
+LATER = ("gradient_penalty", "match_contrast")
 FOLDERS = ("figures", "checkpoint", "tensorboard")
 # Present while model.keras is of an earlier epoch than the run plans.
 UNFINISHED = ".unfinished"
+HISTORY = {"epoch", "seconds", "images_per_second"}  # the columns that every run has
 
 
 @dataclass(frozen=True)
@@ -81,13 +85,17 @@ class Run:
         path = Path(path)
         if not path.is_dir():
             raise InputError(f"no run folder at {path}")
+        file = path / "config.json"
+        if not file.is_file():
+            raise InputError(f"{path} is not a run folder: it has no config.json")
         try:
-            record = json.loads((path / "config.json").read_text())
-            config = _recorded_config(record)
-        except FileNotFoundError as error:
-            raise InputError(f"{path} is not a run folder: it has no config.json") from error
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise InputError(f"{path / 'config.json'} is damaged: {error}") from error
+            record = json.loads(file.read_text())
+            _check_record(record)
+            config = _recorded_config(record["config"])
+        except (OSError, ValueError, InputError) as error:
+            raise InputError(f"{file} is damaged: {error}") from error
+        except RecursionError as error:
+            raise InputError(f"{file} is damaged: it is nested too deeply") from error
         return cls(path, config, record)
 
     @property
@@ -139,10 +147,10 @@ class Run:
                     {k: int(v) if k == "epoch" else float(v) for k, v in row.items()}
                     for row in csv.DictReader(file)
                 ]
-            if not rows:
-                raise ValueError("it has no rows")
+            if not rows or not rows[0].keys() >= HISTORY:
+                raise ValueError("rows or columns are missing")
             return rows
-        except (OSError, ValueError, TypeError) as error:
+        except (OSError, ValueError, TypeError, csv.Error) as error:
             raise InputError(f"{self.history_file} is missing or damaged: {error}") from error
 
     def finished_epochs(self) -> int:
@@ -193,7 +201,9 @@ class Run:
         import keras_ganvae.models  # noqa: F401 (registers the classes)
 
         try:
-            return keras.saving.load_model(self.model_file)
+            model = keras.saving.load_model(self.model_file)
+            self._check_model(model)
+            return model
         except Exception as error:  # whatever Keras's zip and HDF5 readers raise
             self.check_finished()
             raise InputError(
@@ -201,6 +211,15 @@ class Run:
                 " resume the run to write it again",
                 resume=self.path,
             ) from error
+
+    def _check_model(self, model):
+        """ValueError if it is not the model of this run, as far as its inputs and outputs show."""
+        kind = getattr(model, "kind", "other")
+        if kind != architectures.kind_of(self.config.arch):
+            raise ValueError(f"it holds no {self.config.arch}, but a model of kind {kind}")
+        expected = self.config.latent_dim, tuple(self.record["dataset"]["image_shape"])
+        if (model.latent_dim, tuple(model.image_shape)) != expected:
+            raise ValueError("its latents or images have another size than config.json says")
 
     def _model_in_training(self):
         dataset = self.record["dataset"]
@@ -235,7 +254,10 @@ class Run:
                 f"{self.path} is not finished: it has no mixture yet", resume=self.path
             )
         try:
-            return MixturePrior.load(self.prior_file)
+            prior = MixturePrior.load(self.prior_file)
+            if prior.latent_dim != self.config.latent_dim:
+                raise ValueError(f"its latents have {prior.latent_dim} dimensions")
+            return prior
         except FileNotFoundError as error:
             raise InputError(
                 f"{self.path} is not finished: no prior.npz", resume=self.path
@@ -254,12 +276,36 @@ class Run:
         (self.path / UNFINISHED).unlink(missing_ok=True)
 
 
-def _recorded_config(record):
-    """The config in a config.json; ValueError if the record is incomplete."""
-    missing = {"name", "fingerprint"} - set(record["dataset"])
-    config = TrainConfig.from_dict(record["config"])
-    if missing or config.batch_size is None:
-        raise ValueError("settings are missing")
+def _check_record(record):
+    """Check the parts of a config.json that are read later; ValueError if one is damaged."""
+    if not isinstance(record, dict):
+        raise ValueError("it is not an object")
+    if not all(isinstance(record.get(name), dict) for name in ("config", "dataset")):
+        raise ValueError("`config` or `dataset` is missing")
+    if not isinstance(record.get("command"), str):
+        raise ValueError("`command` is missing")
+    dataset = record["dataset"]
+    for name in ("name", "fingerprint"):
+        if not isinstance(dataset.get(name), str):
+            raise ValueError(f"the data set's {name} is missing")
+    shape = dataset.get("image_shape")
+    if not isinstance(shape, list) or len(shape) != 3:
+        raise ValueError("the data set's image_shape is missing")
+    if not all(_is_size(size) for size in (*shape, *(dataset.get(name) for name in SPLITS))):
+        raise ValueError("the data set's sizes are missing or out of range")
+
+
+def _is_size(value):
+    return type(value) is int and 0 < value <= MAX_INT
+
+
+def _recorded_config(values):
+    """The config in a config.json; ValueError or InputError if it is incomplete."""
+    config = TrainConfig.from_dict(values)
+    module = architectures.load(config.arch)
+    for name in (*module.PRESETS[config.preset], "schedule_epochs"):
+        if getattr(config, name) is None and name not in LATER:
+            raise ValueError(f"`{name}` is missing")
     return config
 
 

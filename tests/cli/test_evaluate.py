@@ -37,7 +37,7 @@ def test_metrics_do_not_replace_files_of_the_run(gan, command):
         (("--samples", "100", "--features", "digits"), "100 samples are too few"),
         (("--binarize", "stochastik"), "did you mean 'stochastic'?"),
         (("--features", "digit"), "did you mean 'digits'?"),
-        (("--seed", "-1"), "--seed must be from 0"),
+        (("--seed", "-1"), "--seed must be at least 0"),
     ],
 )
 def test_bad_settings(gan, command, arguments, message):

@@ -1,5 +1,8 @@
 import json
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -7,6 +10,7 @@ from PIL import Image
 
 from keras_ganvae import architectures
 
+ROOT = Path(__file__).parents[2]
 COMMANDS = [
     "train",
     "sample",
@@ -144,8 +148,8 @@ BAD = {
     "count 0": ("sample {tmp}/run --count 0 --out {tmp}/a.png", "--count must be at least 1"),
     "count -3": ("sample {tmp}/run --count -3 --out {tmp}/a.png", "--count must be at least 1"),
     "count a word": ("sample {tmp}/run --count ten --out {tmp}/a.png", "invalid int value"),
-    "sample seed": ("sample {tmp}/run --seed -1 --out {tmp}/a.png", "--seed must be from 0"),
-    "walk seed": ("interpolate {tmp}/run --seed -1 --out {tmp}/a.png", "--seed must be from 0"),
+    "sample seed": ("sample {tmp}/run --seed -1 --out {tmp}/a.png", "--seed must be at least 0"),
+    "walk seed": ("interpolate {tmp}/run --seed -1 --out {tmp}/a.png", "--seed must be at least 0"),
     "prior": ("sample {tmp}/run --prior uniform --out {tmp}/a.png", "invalid choice: 'uniform'"),
 }
 
@@ -173,6 +177,19 @@ def test_bad_input_is_one_line_and_changes_no_file(terminal, tmp_path, case):
 def test_debug_shows_the_traceback(terminal):
     done = terminal("train", "--arch", "vae", "--epochs", "0", "--debug")
     assert done.returncode != 0 and "Traceback" in done.stderr
+
+
+def test_a_deleted_current_folder(tmp_path):
+    gone = tmp_path / "gone"
+    code = "import os, sys; os.chdir(sys.argv[1]); os.rmdir(sys.argv[1])\n"
+    code += "from keras_ganvae.cli.main import main; sys.exit(main(sys.argv[2:]))"
+    for arguments in (["train", "--arch", "vae", "--dry-run"], ["sample", "run", "--out", "a.png"]):
+        gone.mkdir()
+        done = subprocess.run(
+            [sys.executable, "-c", code, gone, *arguments], capture_output=True, text=True, cwd=ROOT
+        )
+        assert done.returncode == 2 and "the current folder was deleted" in done.stderr
+        assert _is_one_line(done.stderr)
 
 
 # In a process of its own, with TensorFlow.
@@ -308,6 +325,84 @@ def test_training_that_is_rejected(command, tmp_path, arguments, message):
     assert (code, said) == (2, "") and message in err
     assert "Traceback" not in err and err.splitlines()[-1].startswith("keras-ganvae: ")
     assert not out.exists()
+
+
+HOSTILE = {
+    "arch a number": ("train --config {tmp}/arch.toml", "--arch must be text, not 5"),
+    "deep toml": ("train --config {tmp}/deep.toml", "is nested too deeply"),
+    "long toml": ("train --config {tmp}/long.toml", "is not TOML"),
+    "nul in toml": ("train --config {tmp}/nul.toml", "--dataset must be UTF-8 without NUL"),
+    "long number": (f"train --arch vae --epochs {'9' * 400}", "--epochs must be at most"),
+    "long set": (f"train --arch vae --set epochs={'9' * 5000}", "must be a whole number"),
+    "deep set": (f"train --arch vae --set epochs={'[' * 10**5}", "must be a whole number"),
+    "latent": ("train --arch vae --latent-dim 1000000000", "--latent-dim must be at most 4096"),
+    "image size": ("train --arch vae --image-size 100000", "--image-size must be at most 4096"),
+    "replicas": ("train --arch vae --replicas 1000000000", "--replicas must be at most 256"),
+    "long out": (f"train --arch vae --out {{tmp}}/{'a' * 300}", "name or path is too long"),
+    "longer out": (f"sample {{tmp}}/run --out {'a/' * 3000}a.png", ""),
+    "long run": (f"sample {'a' * 300} --out {{tmp}}/a.png", "name or path is too long"),
+    "loop": ("train --arch vae --out {tmp}/loop/run", ""),
+    "loop as run": ("sample {tmp}/loop --out {tmp}/a.png", "no run folder"),
+    "loop as data": ("train --arch vae --dataset folder:{tmp}/loop --dry-run", ""),
+    "root": ("train --arch vae --out /", "is not empty and not a run"),
+    "no user": ("train --arch vae --dataset folder:~no_such_user/x --dry-run", "can't be found"),
+    "bytes": ("train --arch vae --out {tmp}/\udcff", "is not valid UTF-8"),
+    "long data": (f"train --arch vae --dataset npz:{'a' * 300} --dry-run", "is too long"),
+    "long name": (f"train --arch vae --dataset {'a' * 300} --dry-run", ""),
+    "count": ("sample {tmp}/run --count 9999999999 --out {tmp}/a.png", "--count must be at most"),
+    "importance": (
+        f"evaluate {{tmp}}/run --importance-samples {10**30}",
+        "--importance-samples must be at most 1000000",
+    ),
+    "samples": (f"evaluate {{tmp}}/run --samples {10**30}", "--samples must be at most"),
+}
+
+
+@pytest.mark.parametrize("case", HOSTILE)
+def test_hostile_input_is_one_line_and_changes_no_file(command, tmp_path, case):
+    for name, content in {
+        "arch": "arch = 5",
+        "deep": f"arch = {'[' * 10**5}",
+        "long": f"epochs = {'9' * 5000}",
+        "nul": 'arch = "vae"\ndataset = "folder:\\u0000"',
+    }.items():
+        (tmp_path / f"{name}.toml").write_text(content)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "loop").symlink_to("loop")
+    before = sorted(tmp_path.rglob("*"))
+    arguments, message = HOSTILE[case]
+    code, out, err = command(*(each.format(tmp=tmp_path) for each in arguments.split()))
+    assert (code, out) == (2, ""), err
+    assert message in err and _is_one_line(err) and "unexpected" not in err
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_more_samples_than_fit_in_memory(command, run_of, tiny_bundle, tmp_path):
+    for source in (run_of("vae").path, tiny_bundle("vae"), tiny_bundle("vae") / "model.tflite"):
+        code, out, err = command("sample", source, "--count", 10**9, "--out", tmp_path / "a.npz")
+        assert (code, out) == (2, "") and "--count 1000000000 takes at least 3.92e+03 GB" in err
+    assert not list(tmp_path.iterdir())
+
+
+def test_foreign_files_in_a_run_and_in_a_bundle(command, run_of, tiny_bundle, tmp_path):
+    run = shutil.copytree(run_of("vae").path, tmp_path / "run")
+    (run / "model_card.json").write_text('["of somebody else"]')
+    bundle = shutil.copytree(tiny_bundle("vae"), tmp_path / "bundle")
+    (bundle / "config.json").write_text('["of somebody else"]')
+    for path in (run, bundle):
+        code, _, err = command("sample", path, "--count", 2, "--out", tmp_path / "a.png")
+        assert code == 0, err
+
+
+@pytest.mark.parametrize(
+    "card", ["[]", "null", "3", '{"name": 5}', "[" * 10**5, "9" * 5000], ids=lambda each: each[:9]
+)
+def test_a_foreign_card_alone(command, tmp_path, card):
+    (tmp_path / "model_card.json").write_text(card)
+    (tmp_path / "a.tflite").write_bytes(b"")
+    for source in (tmp_path, tmp_path / "a.tflite"):
+        code, out, err = command("sample", source, "--out", tmp_path / "a.png")
+        assert (code, out) == (2, "") and "model_card.json" in err and _is_one_line(err)
 
 
 def test_flags_override_set_which_overrides_config(command, tmp_path):

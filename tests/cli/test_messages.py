@@ -71,6 +71,20 @@ def test_an_error_shows_how_to_resume():
             ("the disk is full; existing files are intact; free some space and try again", 2),
         ),
         (
+            OSError(errno.ENAMETOOLONG, "File name too long", "a" * 9),
+            ("a file name or path is too long (aaaaaaaaa)", 2),
+        ),
+        (OSError(errno.ELOOP, "Too many levels", "a"), ("symbolic links form a loop (a)", 2)),
+        (RuntimeError("Symlink loop from '/a'"), ("symbolic links form a loop", 2)),
+        (ValueError("embedded null byte"), ("a path contains a NUL character", 2)),
+        (
+            MemoryError(),
+            (
+                "out of memory; a smaller batch_size, --image-size, limit or count needs less",
+                2,
+            ),
+        ),
+        (
             ModuleNotFoundError("No module named 'keras'", name="keras"),
             ("this command needs the Python package keras, which is not installed", 2),
         ),

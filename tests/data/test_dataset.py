@@ -81,7 +81,7 @@ def test_a_limit_does_not_change_the_splits(shuffled):
     [
         ({"limit": 0}, "`limit` is 0; it must be at least 1"),
         ({"limit": -5}, "`limit` is -5"),
-        ({"image_size": 0}, "`image_size` is 0; it must be at least 1"),
+        ({"image_size": 0}, "`image_size` must be at least 1, not 0"),
         ({"validation_size": 0}, "`validation_size` is 0"),
         ({"validation_size": 30_000}, "`validation_size` is 30000"),
     ],

@@ -1,10 +1,12 @@
 import logging
+import os
+import socket
 
 import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
-from keras_ganvae.data import load
+from keras_ganvae.data import dataset, load
 from keras_ganvae.errors import InputError
 
 
@@ -364,3 +366,101 @@ def test_a_large_folder(root):
         mode = "RGB" if number == 599 else "L"
         _save(root / f"{number:03}.png", Image.new(mode, (2, 2)))
     assert load(f"folder:{root}").image_shape == (2, 2, 3)
+
+
+def _pipe(path):
+    os.mkfifo(path)
+
+
+def _socket(path):
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(path.name)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="POSIX has pipes and sockets as files")
+@pytest.mark.parametrize(
+    "make",
+    [
+        _pipe,
+        _socket,
+        lambda path: path.symlink_to(path.name),
+        lambda path: path.symlink_to("nowhere"),
+    ],
+    ids=["pipe", "socket", "loop", "dangling link"],
+)
+def test_what_is_no_file_is_named_and_not_opened(root, monkeypatch, make):
+    for name in "abc":
+        _save(root / f"{name}.png")
+    monkeypatch.chdir(root)  # the path of a socket has at most 107 bytes
+    make(root / "x.png")
+    with pytest.raises(InputError, match="x.png cannot be read"):
+        load(f"folder:{root}")
+
+
+def test_links_to_files_are_images_and_links_to_folders_are_not_followed(root):
+    for name in "abc":
+        _save(root / "x" / f"{name}.png")
+    (root / "x" / "d.png").symlink_to("a.png")
+    (root / "x" / "folder.png").symlink_to(root)
+    assert len(_everything(load(f"folder:{root}"))) == 4
+
+
+@pytest.fixture
+def nested(root, monkeypatch):
+    """`nested(depth)`: three images below so many folders, removed step by step at the end."""
+    depths = []
+
+    def make(depth):
+        monkeypatch.chdir(root)
+        for _ in range(depth):
+            os.mkdir("d")
+            os.chdir("d")
+            depths.append("d")
+        for name in "abc":
+            Image.new("L", (8, 8)).save(f"{name}.png")
+
+    yield make
+    os.chdir(root)
+    for folder in depths:
+        os.chdir(folder)
+    for name in "abc":
+        os.unlink(f"{name}.png")
+    for folder in depths:
+        os.chdir("..")
+        os.rmdir(folder)
+
+
+def test_images_below_a_thousand_folders(root, nested):
+    nested(1500)  # more than Python's limit of recursion
+    assert len(_everything(load(f"folder:{root}"))) == 3
+
+
+def test_folders_nested_beyond_the_longest_path(root, nested):
+    nested(3000)
+    with pytest.raises(InputError, match="are nested too deeply"):
+        load(f"folder:{root}")
+
+
+def test_images_beyond_the_memory(root, monkeypatch):
+    for name in "abc":
+        _save(root / f"{name}.png")
+    monkeypatch.setattr(dataset, "available_memory", lambda: 10_000)
+    with pytest.raises(InputError, match="3 images .* take 12.3 kB, .*10 kB.* enough for 2;"):
+        load(f"folder:{root}", image_size=64)
+    assert load(f"folder:{root}", image_size=32).image_shape == (32, 32, 1)
+
+
+@pytest.mark.parametrize("size", [0, 100_000, 10**400])
+def test_image_sizes_that_no_model_has(root, size):
+    for name in "abc":
+        _save(root / f"{name}.png")
+    with pytest.raises(InputError, match="`image_size` must be at"):
+        load(f"folder:{root}", image_size=size)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="file names are bytes on POSIX only")
+def test_names_that_are_no_utf_8(root):
+    name = os.fsdecode(b"caf\xe9")
+    for number in range(3):
+        _save(root / name / f"{name}{number}.png")
+    assert load(f"folder:{root}").classes == (name,)

@@ -1,3 +1,7 @@
+import io
+import struct
+import zipfile
+
 import numpy as np
 import pytest
 
@@ -117,6 +121,120 @@ def _flipped(path):
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 0xFF
     path.write_bytes(data)
+
+
+IMAGES = np.arange(3 * 16 * 16, dtype=np.uint8).reshape(3, 16, 16)
+
+
+def _member(path, content=None, name="images.npy", compression=zipfile.ZIP_STORED):
+    """An archive with one member: these bytes, or `IMAGES`."""
+    if content is None:
+        file = io.BytesIO()
+        np.save(file, IMAGES)
+        content = file.getvalue()
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        archive.writestr(name, content)
+
+
+def _header(shape, dtype="|u1"):
+    """A header of an array, and 100 bytes of its content."""
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        file, {"descr": dtype, "fortran_order": False, "shape": shape}
+    )
+    return file.getvalue() + bytes(100)
+
+
+def _damaged(compression):
+    def make(path):
+        _member(path, compression=compression)
+        data = bytearray(path.read_bytes())
+        for i in range(60, 80):
+            data[i] ^= 0xFF
+        path.write_bytes(data)
+
+    return make
+
+
+def _patched(offset, value):
+    """Two bytes of both headers of the member: 6 is the flags, 8 the compression."""
+
+    def make(path):
+        _member(path)
+        data = bytearray(path.read_bytes())
+        central = data.index(b"PK\1\2")
+        struct.pack_into("<H", data, offset, value)
+        struct.pack_into("<H", data, central + offset + 2, value)
+        path.write_bytes(data)
+
+    return make
+
+
+def _claiming(size):
+    """The archive's directory claims so many bytes."""
+
+    def make(path):
+        _member(path, _header((size - 128,)))
+        data = bytearray(path.read_bytes())
+        struct.pack_into("<I", data, data.index(b"PK\1\2") + 24, size)
+        path.write_bytes(data)
+
+    return make
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda path: _member(path, b"no array"),
+        lambda path: _member(path, b"no array", name="images"),
+        lambda path: _member(path, b""),
+        lambda path: _member(path, b"\x93NUMPY\x09\x00"),
+        lambda path: _member(path, b"\x93NUMPY\x01\x00\xff\xff{"),
+        lambda path: _member(path, _header((10**12, 28, 28))),
+        lambda path: _member(path, _header((10**400,))),
+        lambda path: _member(path, _header((-2, -50))),
+        lambda path: _member(path, _header((10**12,), "|V0")),
+        lambda path: _member(path, _header((12,), "|O")),
+        _damaged(zipfile.ZIP_DEFLATED),
+        _damaged(zipfile.ZIP_BZIP2),
+        _damaged(zipfile.ZIP_LZMA),
+        _patched(8, 97),
+        _patched(6, 1),
+        _claiming(2**31),
+    ],
+)
+def test_archives_that_are_not_what_they_claim(tmp_path, make):
+    make(tmp_path / "bad.npz")
+    with pytest.raises(InputError, match="bad.npz") as failure:
+        load(f"npz:{tmp_path / 'bad.npz'}")
+    assert "\n" not in str(failure.value) and len(str(failure.value)) < 1000
+
+
+def test_other_members_are_ignored(tmp_path):
+    _member(tmp_path / "a.npz")
+    with zipfile.ZipFile(tmp_path / "a.npz", "a") as archive:
+        archive.writestr("README.txt", "no array")
+        archive.writestr("weights.npy", "no array")
+    assert load(f"npz:{tmp_path / 'a.npz'}").image_shape == (16, 16, 1)
+
+
+@pytest.mark.parametrize(
+    "compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
+)
+def test_every_compression_is_read(tmp_path, compression):
+    _member(tmp_path / "a.npz", compression=compression)
+    splits = load(f"npz:{tmp_path / 'a.npz'}")
+    found = [part.images[0, ..., 0] for part in (splits.train, splits.validation, splits.test)]
+    assert {each.tobytes() for each in found} == {each.tobytes() for each in IMAGES}
+
+
+def test_images_beyond_the_memory(tmp_path, monkeypatch):
+    from keras_ganvae.data.sources import npz
+
+    np.savez(tmp_path / "a.npz", images=IMAGES)
+    monkeypatch.setattr(npz, "available_memory", lambda: 700)
+    with pytest.raises(InputError, match="'images' takes 768 bytes of memory, and 700 bytes are"):
+        load(f"npz:{tmp_path / 'a.npz'}")
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,13 @@
 import psutil
 import pytest
 
-from keras_ganvae.data.resources import available_disk, available_memory, readable_size
+from keras_ganvae.data.resources import (
+    available_disk,
+    available_memory,
+    check_images_fit,
+    readable_size,
+)
+from keras_ganvae.errors import InputError
 
 KB = 1024
 
@@ -91,3 +97,10 @@ def test_the_disk_of_a_folder_that_does_not_exist_yet(tmp_path):
 )
 def test_readable_sizes(count, text):
     assert readable_size(count) == text
+
+
+def test_images_beyond_the_memory_are_refused(machine, monkeypatch):
+    monkeypatch.setattr("keras_ganvae.data.resources._left_in_cgroups", lambda root: [])
+    check_images_fit("samples", 100, (32, 32, 1))
+    with pytest.raises(InputError, match="`samples` 101 takes .* 517 kB .*; 512 kB .* for 100"):
+        check_images_fit("samples", 101, (32, 32, 1))

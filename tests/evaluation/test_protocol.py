@@ -8,7 +8,7 @@ from keras_ganvae.evaluation import protocol
     ("setting", "message"),
     [
         ({"samples": 0}, "`samples` must be at least 1, not 0"),
-        ({"seed": -1}, "`seed` must be from 0 to 2147483647, not -1"),
+        ({"seed": -1}, "`seed` must be at least 0, not -1"),
         ({"binarize": ("stochastik",)}, "unknown `binarize` .* did you mean 'stochastic'"),
     ],
 )

@@ -65,6 +65,13 @@ def test_parameter_counts(make_model, case):
     assert found == PARAMETERS[case], f"    {case}: {found},".replace("'", '"')
 
 
+@pytest.mark.parametrize("case", CASES, ids="-".join)
+def test_the_weights_per_pixel_are_a_lower_bound(case):
+    arch, preset = case
+    weights = architectures.load(arch).WEIGHTS_PER_PIXEL[preset]
+    assert weights * 28 * 28 < sum(PARAMETERS[case])
+
+
 def test_every_pinned_architecture_exists():
     assert set(PARAMETERS) == set(CASES)
 
@@ -146,6 +153,20 @@ def test_dense_models_accept_any_image_size(make_model, arch, shape):
 def test_convolutional_models_accept_oblong_and_tiny_images(make_model, arch, shape):
     model = make_model(arch, image_shape=shape)
     assert model.decode(np.zeros((2, model.latent_dim), np.float32)).shape == (2, *shape)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (3, 8, 3), (28, 2, 1)], ids=str)
+@pytest.mark.parametrize("arch", architectures.names())
+def test_images_that_are_too_small_to_model(make_model, arch, shape):
+    with pytest.raises(InputError, match="are too small: at least 4 by 4 .* `image_size`"):
+        make_model(arch, image_shape=shape)
+
+
+def test_batches_beyond_the_memory(make_model, monkeypatch):
+    monkeypatch.setattr("keras_ganvae.data.resources.available_memory", lambda: 10**9)
+    message = "images of 1024x1024 at `batch_size` 20 takes more than 6.38 GB .* 405 at most"
+    with pytest.raises(InputError, match=message):
+        make_model("cvae", image_shape=(1024, 1024, 3), batch_size=20)
 
 
 @pytest.mark.parametrize("preset", ["default", "paper"])

@@ -114,7 +114,9 @@ def reopened(make_model, digits, tmp_path_factory):
         record = {
             "arch": arch,
             "config": config.to_dict(),
-            "dataset": {"name": "", "fingerprint": ""},
+            "dataset": {"name": "", "fingerprint": "", "image_shape": [28, 28, 1]}
+            | dict.fromkeys(("train", "validation", "test"), 1),
+            "command": "",
         }
         (path / "config.json").write_text(json.dumps(record))
         run.save_model(model)

@@ -58,12 +58,21 @@ def test_save_and_load(mixture, tmp_path):
         {"weights": WEIGHTS, "means": MEANS},
         {"weights": WEIGHTS[:1], "means": MEANS, "factors": FACTORS},
         {"weights": WEIGHTS, "means": MEANS, "factors": FACTORS[:, :1]},
+        {"weights": WEIGHTS * np.float32(np.nan), "means": MEANS, "factors": FACTORS},
+        {"weights": -WEIGHTS, "means": MEANS, "factors": FACTORS},
+        {"weights": WEIGHTS / 2, "means": MEANS, "factors": FACTORS},
+        {"weights": WEIGHTS, "means": MEANS * np.float32(np.inf), "factors": FACTORS},
+        {"weights": WEIGHTS, "means": MEANS, "factors": FACTORS * np.float32(np.nan)},
+        {"weights": WEIGHTS, "means": MEANS.astype(str), "factors": FACTORS},
         {"weights": WEIGHTS, "means": MEANS[0], "factors": FACTORS},
         {"weights": np.array([{}]), "means": MEANS, "factors": FACTORS},
     ],
-    ids=["missing", "weights", "factors", "rank", "pickle"],
+    ids=[
+        *("missing", "weights", "factors", "nan weights", "negative weights", "sum of weights"),
+        *("infinite means", "nan factors", "text", "rank", "pickle"),
+    ],
 )
-def test_arrays_of_mismatched_shapes_raise(tmp_path, arrays):
+def test_arrays_that_are_no_mixture_raise(tmp_path, arrays):
     np.savez(tmp_path / "prior.npz", **arrays)
     with pytest.raises((ValueError, KeyError)):
         MixturePrior.load(tmp_path / "prior.npz")

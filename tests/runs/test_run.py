@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -241,7 +242,6 @@ def test_the_checkpoint_of_the_last_epoch_is_kept(run_of, arch):
 @pytest.fixture
 def copied(run_of, tmp_path):
     """`copied(arch)`: a run folder that a test may damage."""
-    import shutil
 
     def copy(arch):
         return shutil.copytree(run_of(arch).path, tmp_path / arch)
@@ -286,6 +286,109 @@ def test_incomplete_and_damaged_runs(copied, damage, message):
     with pytest.raises(InputError, match=message) as failure:
         _open_all(path)
     assert str(path) in str(failure.value) and "\n" not in str(failure.value)
+
+
+def _edited(key, value):
+    """An edit of config.json: `value` at a key such as "dataset.name"; REMOVED removes it."""
+
+    def edit(path):
+        record = json.loads((path / "config.json").read_text())
+        *parents, last = key.split(".")
+        inner = record
+        for name in parents:
+            inner = inner[name]
+        if value is REMOVED:
+            del inner[last]
+        else:
+            inner[last] = value
+        (path / "config.json").write_text(json.dumps(record))
+
+    return edit
+
+
+REMOVED = object()
+EDITS = {
+    "dataset": (None, 3, [], "text"),
+    "config": (None, 3, []),
+    "command": (None, 3),
+    "dataset.name": (None, 3, ["synthetic"]),
+    "dataset.fingerprint": (None, 3),
+    "dataset.image_shape": (None, 28, [28, 28], [28, 28, "1"], [28, 28, 10**400], [0, 28, 1]),
+    "dataset.train": (None, "many", -1, 10**400, True),
+    "config.arch": (None, 5, "cave", {}, "v" * 10**5),
+    "config.preset": (None, "papr", []),
+    "config.latent_dim": (None, "four", 10**9, 10**400, 4.0),
+    "config.epochs": (None, 0),
+    "config.batch_size": (None, []),
+    "config.beta": (None, 10**400),
+    "config.dataset": (None, "folder:a\0b", "folder:\udcff"),
+    "config.schedule_epochs": (None, {}),
+}
+CASES = [(key, value) for key, values in EDITS.items() for value in (*values, REMOVED)]
+# Without these settings, the record means their default.
+CASES = [
+    each for each in CASES if each not in [(f"config.{k}", REMOVED) for k in ("preset", "dataset")]
+]
+
+
+@pytest.mark.parametrize(("key", "value"), CASES, ids=lambda each: str(each)[:20])
+def test_null_missing_and_giant_settings(copied, key, value):
+    path = copied("vae")
+    _edited(key, value)(path)
+    with pytest.raises(InputError, match="config.json is damaged") as failure:
+        load_run(path)
+    assert "\n" not in str(failure.value) and len(str(failure.value)) < 500
+
+
+def test_settings_that_older_runs_lack(copied):
+    path = copied("vae")
+    _edited("config.match_contrast", REMOVED)(path)
+    _open_all(path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["[" * 10**5, '{"config": ' + "9" * 5000 + "}", '{"a": ' * 10**5, "null", "3"],
+    ids=["deep lists", "a long number", "deep objects", "null", "a number"],
+)
+def test_json_that_is_no_record(copied, content):
+    path = copied("vae")
+    (path / "config.json").write_text(content)
+    with pytest.raises(InputError, match="config.json is damaged"):
+        load_run(path)
+
+
+def test_a_giant_field_in_the_history(copied):
+    path = copied("vae")
+    (path / "history.csv").write_text(f"epoch\n{'9' * 10**6}\n")
+    with pytest.raises(InputError, match="history.csv is missing or damaged"):
+        load_run(path).history()
+
+
+@pytest.mark.parametrize("other", ["gan", "other size"])
+def test_the_model_of_another_run(copied, run_of, train_tiny, other):
+    path = copied("vae")
+    source = run_of(other) if other == "gan" else train_tiny("vae", latent_dim=3, epochs=1)
+    shutil.copy(source.model_file, path)
+    with pytest.raises(InputError, match="model.keras is damaged") as failure:
+        load_run(path).model()
+    assert failure.value.resume == path
+
+
+def test_a_prior_of_another_size(copied, mixture):
+    path = copied("vae")
+    mixture(3, 5).save(path / "prior.npz")
+    with pytest.raises(InputError, match="prior.npz is damaged .its latents have 5 dimensions"):
+        load_run(path).prior()
+
+
+def test_a_checkpoint_of_another_model(copied, run_of):
+    path = copied("vae")
+    (path / "model.keras").unlink()
+    shutil.rmtree(path / "checkpoint")
+    shutil.copytree(run_of("cvae").checkpoints, path / "checkpoint")
+    with pytest.raises(InputError, match="is of another model"):
+        load_run(path).model()
 
 
 @pytest.mark.parametrize("name", ["model.keras", "prior.npz", "config.json"])

@@ -373,8 +373,8 @@ def test_demo_explains_bad_input_in_one_line(command, bundle, stand_in, tmp_path
         (): "BUNDLE",
         (tmp_path / "none",): "there is no bundle",
         (tmp_path,): "it has no model_card.json",
-        (bundle, "--port", 65536): "--port must be from 0 to 65535, not 65536",
-        (bundle, "--port", -1): "--port must be from 0 to 65535, not -1",
+        (bundle, "--port", 65536): "--port must be at most 65535, not 65536",
+        (bundle, "--port", -1): "--port must be at least 0, not -1",
         (bundle, "--port", "web"): "invalid int value: 'web'",
         (bundle, "--host", "192.0.2.77", "--port", 0): "can't listen on 192.0.2.77",
     }.items():

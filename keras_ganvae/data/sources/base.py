@@ -3,10 +3,12 @@
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from keras_ganvae.data.lazy_images import LazyImages, Shape
+from keras_ganvae.errors import InputError, first_line
 
 CHUNK = 4 << 20  # bytes of images read at a time
 
@@ -65,6 +67,18 @@ def chunks(indices: np.ndarray, shape: tuple[int, ...]) -> Iterator[np.ndarray]:
     rows = chunk_rows(shape)
     for start in range(0, len(indices), rows):
         yield indices[start : start + rows]
+
+
+def resolved(path: str | Path) -> Path:
+    """The absolute path, with ~ and links resolved.
+
+    Raises:
+        InputError: there is no such user, links form a loop, or the path has a NUL character.
+    """
+    try:
+        return Path(path).expanduser().resolve()
+    except (RuntimeError, ValueError) as error:
+        raise InputError(f"{path} can't be found: {first_line(error)}") from error
 
 
 def file_name(*words: str) -> str:

@@ -10,6 +10,7 @@ Transparent pixels become white. 16-bit grey keeps its upper 8 bits. Photographs
 as their EXIF orientation says.
 """
 
+import errno
 import functools
 import hashlib
 import logging
@@ -24,7 +25,14 @@ import numpy as np
 import PIL
 
 from keras_ganvae.data.lazy_images import LazyImages, Shape
-from keras_ganvae.data.sources.base import Part, Source, chunk_rows, chunks, file_name
+from keras_ganvae.data.sources.base import (
+    Part,
+    Source,
+    chunk_rows,
+    chunks,
+    file_name,
+    resolved,
+)
 from keras_ganvae.data.sources.image_file import (
     SUFFIXES,
     Header,
@@ -84,7 +92,7 @@ def open_source(folder: str, image_size: int | None) -> Source:
         InputError: there is no such folder, or no image in it. From `shape` and the parts:
             an image cannot be read, or the images differ in size and `image_size` is None.
     """
-    root = Path(folder).expanduser().resolve()
+    root = resolved(folder)
     if not root.is_dir():
         raise InputError(f"There is no folder {root}; give an existing one as folder:DIR.")
     splits = _splits(root, _find(root))
@@ -105,21 +113,35 @@ def open_source(folder: str, image_size: int | None) -> Source:
 
 
 def _find(root: Path) -> list[str]:
-    """The images' paths relative to `root`, with "/", sorted."""
+    """The images' paths relative to `root`, with "/", sorted.
 
-    def refuse(error):
-        raise InputError(f"{error.filename} cannot be read: {error.strerror}.") from error
-
+    Raises:
+        InputError: a folder can't be read, or the name of an image belongs to a pipe, a device,
+            or a link to nothing: opening those may block for ever.
+    """
     found: list[str] = []
-    for folder, folders, names in os.walk(root, onerror=refuse):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        relative = Path(folder).relative_to(root).as_posix()
-        prefix = "" if relative == "." else f"{relative}/"
-        found += [
-            prefix + name
-            for name in names
-            if not name.startswith(".") and name.lower().endswith(SUFFIXES)
-        ]
+    # A list of folders to visit, as `os.walk` of Python 3.11 recurses. A link to a folder is
+    # not followed: it may lead back.
+    pending = [""]
+    while pending:
+        prefix = pending.pop()
+        folder = os.path.join(root, prefix)
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if entry.name.startswith("."):
+                        continue
+                    if entry.is_dir(follow_symlinks=False):
+                        pending.append(f"{prefix}{entry.name}/")
+                    elif entry.name.lower().endswith(SUFFIXES) and not entry.is_dir():
+                        if not entry.is_file():
+                            raise unreadable(entry.path)
+                        found.append(prefix + entry.name)
+        except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                raise InputError(f"The folders in {root} are nested too deeply.") from error
+            name = error.filename or folder
+            raise InputError(f"{name} cannot be read: {error.strerror}.") from error
     return sorted(found)
 
 

@@ -5,14 +5,19 @@ Training images have the key `x_train` or `images`; the others, if present, `x_t
 `y_validation` (or `y_val`).
 """
 
+import lzma
+import math
+import struct
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from keras_ganvae.data.sources.base import Part, Source, chunks, file_name
+from keras_ganvae.data.resources import available_memory, readable_size
+from keras_ganvae.data.sources.base import Part, Source, chunks, file_name, resolved
 from keras_ganvae.errors import InputError
 
 _IMAGE_KEYS = {
@@ -27,6 +32,30 @@ _LABEL_KEYS = {
 }
 _MAX_CLASSES = 100_000  # larger labels are surely not class numbers
 
+_KEYS = {key for keys in (_IMAGE_KEYS, _LABEL_KEYS) for names in keys.values() for key in names}
+
+_READ_HEADER = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
+_COPIES = 3  # the most that scaling floats to bytes takes at a time
+# What zipfile, its decompressors and NumPy raise; RuntimeError is encryption, and
+# NotImplementedError, derived from it, an unknown compression.
+_DAMAGED = (
+    OSError,
+    ValueError,
+    TypeError,
+    KeyError,
+    EOFError,
+    RuntimeError,
+    MemoryError,
+    struct.error,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+)
+
+_ByKey = Mapping[str, Any]  # arrays, and None for what is under any other key
 # Images (N, H, W, C) and labels (N,) or None.
 _Arrays = tuple[np.ndarray, np.ndarray | None]
 
@@ -40,7 +69,7 @@ def open_source(file: str) -> Source:
     Raises:
         InputError: the file is missing or damaged, or an array has another type or shape.
     """
-    path = Path(file).expanduser().resolve()
+    path = resolved(file)
     arrays = _load(path)
     found: dict[str, _Arrays] = {}
     for split in _IMAGE_KEYS:
@@ -66,33 +95,59 @@ def open_source(file: str) -> Source:
     )
 
 
-def _load(path: Path) -> dict[str, np.ndarray]:
+def _load(path: Path) -> _ByKey:
     if not path.is_file():
         raise InputError(f"There is no file {path}; npz: needs a file written by numpy.savez.")
     try:
-        # Opened here, because NumPy does not close a damaged archive.
         with path.open("rb") as file:
-            archive = np.load(file, allow_pickle=False)
-            if isinstance(archive, np.lib.npyio.NpzFile):
-                return {key: archive[key] for key in archive.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            magic = np.lib.format.MAGIC_PREFIX
+            if file.read(len(magic)) == magic:
+                raise InputError(f"{path} is a single array, not .npz; write it with numpy.savez.")
+        with zipfile.ZipFile(path) as archive:
+            names = {name.removesuffix(".npy"): name for name in archive.namelist()}
+            return {
+                key: _array(archive, name, f"{path}: {key!r}") if key in _KEYS else None
+                for key, name in names.items()
+            }
+    except _DAMAGED as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(
             f"{path} cannot be read as .npz ({reason}); write it again with numpy.savez."
         ) from error
-    raise InputError(f"{path} is a single array, not .npz; write it with numpy.savez.")
 
 
-def _key(path: Path, arrays: dict[str, np.ndarray], keys: Sequence[str]) -> str | None:
+def _array(archive: zipfile.ZipFile, name: str, where: str) -> np.ndarray:
+    """Read an array after its header: a wrong one could ask for more memory than there is."""
+    with archive.open(name) as file:
+        version = np.lib.format.read_magic(file)
+        if version not in _READ_HEADER:
+            raise ValueError(f"{name} has an unknown version")
+        shape, _, dtype = _READ_HEADER[version](file)
+        size, held = math.prod(shape) * dtype.itemsize, archive.getinfo(name).file_size
+        if dtype.hasobject:
+            raise ValueError(f"{name} holds Python objects, not numbers")
+        if min(shape, default=0) < 0 or size != held - file.tell():
+            raise ValueError(
+                f"{name} claims to be {_shape(shape)[:60]} of {dtype}, in {held} bytes"
+            )
+    needed, available = size * (_COPIES if dtype.kind == "f" else 1), available_memory()
+    if needed > available:
+        raise InputError(
+            f"{where} takes {readable_size(needed)} of memory, and {readable_size(available)} are"
+            " available; save fewer or smaller images."
+        )
+    with archive.open(name) as file:
+        return np.lib.format.read_array(file, allow_pickle=False)
+
+
+def _key(path: Path, arrays: _ByKey, keys: Sequence[str]) -> str | None:
     present = [key for key in keys if key in arrays]
     if len(present) > 1:
         raise InputError(f"{path} has both {present[0]!r} and {present[1]!r}; keep one of them.")
     return present[0] if present else None
 
 
-def _check_absence(
-    path: Path, arrays: dict[str, np.ndarray], split: str, label_key: str | None
-) -> None:
+def _check_absence(path: Path, arrays: _ByKey, split: str, label_key: str | None) -> None:
     """Refuse a split without images if it is the training split or has labels."""
     keys = " or ".join(_IMAGE_KEYS[split])
     if split == "train":

@@ -22,7 +22,7 @@ import numpy as np
 from keras_ganvae.data import network
 from keras_ganvae.data.lazy_images import Shape
 from keras_ganvae.data.resize import array_to_square
-from keras_ganvae.data.sources.base import Chunk, Part, Source, file_name
+from keras_ganvae.data.sources.base import Chunk, Part, Source, file_name, resolved
 from keras_ganvae.errors import InputError
 
 _BATCH = 1024  # images decoded at a time
@@ -52,7 +52,7 @@ class Prepared:
 def data_folder(data_dir: str | Path | None = None) -> Path:
     """Where TFDS keeps data sets: the argument, else TFDS_DATA_DIR, else TFDS's default."""
     chosen = data_dir or os.environ.get("TFDS_DATA_DIR") or Path("~", "tensorflow_datasets")
-    return Path(chosen).expanduser().resolve()
+    return resolved(chosen)
 
 
 def prepared(data_dir: str | Path | None = None, name: str = "*") -> list[Prepared]:
