@@ -27,10 +27,14 @@ from keras_ganvae.tflite import signatures
 UNLISTED = {card.NAME, card.README, "benchmark.json", "benchmark.png"}
 MAX_LATENT_ERROR = 1e-5  # between numpy's prior and every file's
 MIXTURE_DRAWS = 4  # of each component; one draw misses an error times an epsilon near 0
-# A card's parity and one measured again may differ by this part, and by float32's rounding,
-# which is another on another processor: up to float32's own limit for a single pixel.
-PARITY_CHANGE = 0.1
-PARITY_ROUNDING = {"max_error": 1e-5, "mean_error": 1e-6, "psnr": 1e-6, "correlation": 1e-6}
+# Measure of parity -> (relative, absolute) change between two processors. Other kernels moved
+# the worst pixel of an int8 file by a third, averages by 2 %; float32 errors are rounding.
+PARITY_CHANGES = {
+    "max_error": (0.5, 1e-5),
+    "mean_error": (0.1, 1e-6),
+    "psnr": (0.1, 1e-6),
+    "correlation": (0.1, 1e-6),
+}
 MAX_DECIBELS = 1000  # no float overflows
 
 LATENT_TOLERANCE = Tolerance("the same integers on every device", max_error=MAX_LATENT_ERROR)
@@ -180,11 +184,12 @@ def _check_model(bundle, name, inspection, has_encoder):
 
 
 def _confirmed(stated, measured):
-    """The measured parity, with the stated values where they differ by rounding only."""
+    """The measured parity, with the stated values where another processor could give them."""
 
     def agrees(name):
         a, b = _error(name, stated[name]), _error(name, measured[name])
-        return abs(a - b) <= PARITY_CHANGE * max(a, b) + PARITY_ROUNDING[name]
+        relative, absolute = PARITY_CHANGES[name]
+        return abs(a - b) <= relative * max(a, b) + absolute
 
     return {name: stated[name] if agrees(name) else measured[name] for name in measured}
 

@@ -285,10 +285,10 @@ def test_what_the_card_states_of_files(bundle_copy, restated, fault):
     assert "\n" not in str(failed.value)
 
 
-def test_parity_may_differ_by_rounding(bundle_copy, restated):
+def test_parity_may_differ_between_processors(bundle_copy, restated):
     def change(record):
         for facts in record["files"].values():
-            for name, factor in {"max_error": 1.05, "mean_error": 0.95}.items():
+            for name, factor in {"max_error": 1.4, "mean_error": 0.95}.items():
                 if "parity" in facts:
                     facts["parity"][name] *= factor
         record["files"]["model.tflite"]["parity"] |= {"max_error": 9e-6, "psnr": None}
