@@ -18,16 +18,30 @@ MAX_OVERSHOOT = 1e-6  # of images beyond [0, 1], by rounding
 class Inspection:
     """What reading, linting and running one file showed.
 
+    weights, activations: their types, as in `VARIANTS`.
     parity: signature -> output -> max_error, mean_error, psnr, correlation to golden.npz.
     """
 
-    path: str
+    model: run.LoadedModel
     lint: lint.LintReport
+    weights: str
+    activations: str
     parity: dict[str, dict[str, dict[str, float]]]
 
     @property
     def signatures(self) -> list[str]:
         return list(self.parity)
+
+    @property
+    def tensors(self) -> dict[str, dict[str, dict[str, dict]]]:
+        """Inputs and outputs of each signature, as a card's `signatures` has them."""
+        return {
+            name: {
+                "inputs": _tensors(info.inputs, SIGNATURES[name].inputs),
+                "outputs": _tensors(info.outputs, SIGNATURES[name].outputs),
+            }
+            for name, info in self.model.signatures.items()
+        }
 
 
 def inspect_file(path: str | os.PathLike, golden: dict[str, np.ndarray]) -> Inspection:
@@ -47,7 +61,11 @@ def inspect_file(path: str | os.PathLike, golden: dict[str, np.ndarray]) -> Insp
         raise GateFailed(f"{file.path}: {report.findings[0]}")
     model = run.open_model(file)
     return Inspection(
-        file.path, report, {name: _parity_of(model, name, golden) for name in model.signatures}
+        model,
+        report,
+        _type({each.dtype for each in _all_tensors(file) if each.is_constant}),
+        _type({each.dtype for each in _all_tensors(file) if not each.is_constant}),
+        {name: _parity_of(model, name, golden) for name in model.signatures},
     )
 
 
@@ -66,6 +84,23 @@ def parity(found: np.ndarray, golden: np.ndarray) -> dict[str, float]:
         "mean_error": float(error.mean()),
         "psnr": -10 * math.log10(square) if square > 0 else math.inf,
         "correlation": _correlation(found.ravel(), golden.ravel()),
+    }
+
+
+def _all_tensors(file):
+    return [tensor for graph in file.graphs for tensor in graph.tensors]
+
+
+def _type(dtypes):
+    """The coarsest type, which is that of the weights or activations: others stay finer."""
+    return next((each.lower() for each in ("INT8", "FLOAT16") if each in dtypes), "float32")
+
+
+def _tensors(infos, specs):
+    return {
+        key: {"shape": list(info.shape), "dtype": str(info.dtype)}
+        | ({"range": [0, 1]} if specs[key].is_image else {})
+        for key, info in infos.items()
     }
 
 
@@ -88,9 +123,10 @@ def _parity_of(
         raise GateFailed(f"{model.path} has {name}, but {GOLDEN} lacks {min(missing)}")
     results = _run_all(model, signature, golden)
     found = {}
+    if results.keys() != signature.outputs.keys():
+        outputs = ", ".join(signature.outputs)
+        raise GateFailed(f"{name} of {model.path} has other outputs than {outputs}")
     for output, spec in signature.outputs.items():
-        if output not in results:
-            raise GateFailed(f"{name} of {model.path} has no output {output}")
         expected = golden[spec.golden]
         _check_output(f"{output} of {name} in {model.path}", results[output], expected, spec)
         found[output] = parity(results[output], expected)

@@ -1,23 +1,40 @@
 """Verify that a bundle draws what was trained: checksums, lint, parity with golden.npz.
 
+Whatever the card states of a model file is compared with the file: its name decides which
+checks apply, and reading and running it gives the rest.
+
 Needs the bundle, numpy and the LiteRT interpreter, nothing else.
 """
 
 import math
 import os
+import reprlib
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from keras_ganvae.bundle import card
-from keras_ganvae.bundle.formats import GOLDEN, VARIANTS, Tolerance
+from keras_ganvae.bundle.formats import GOLDEN, SAMPLER, VARIANTS, Tolerance
 from keras_ganvae.bundle.inspection import Inspection, inspect_file
 from keras_ganvae.bundle.read import Bundle
 from keras_ganvae.errors import GateFailed, InputError
 from keras_ganvae.ownership import UNLISTED
+from keras_ganvae.priors import MixturePrior
+from keras_ganvae.priors import random as noise
+from keras_ganvae.tflite import signatures
 
 MAX_LATENT_ERROR = 1e-5  # between numpy's prior and every file's
+MIXTURE_DRAWS = 4  # of each component; one draw misses an error times an epsilon near 0
+# Measure of parity -> (relative, absolute) change between two processors. Other kernels moved
+# the worst pixel of an int8 file by a third, averages by 2 %; float32 errors are rounding.
+PARITY_CHANGES = {
+    "max_error": (0.5, 1e-5),
+    "mean_error": (0.1, 1e-6),
+    "psnr": (0.1, 1e-6),
+    "correlation": (0.1, 1e-6),
+}
+MAX_DECIBELS = 1000  # no float overflows
 
 LATENT_TOLERANCE = Tolerance("the same integers on every device", max_error=MAX_LATENT_ERROR)
 # `sample` decodes a z that may differ by 1e-5, times how steeply an image depends on it.
@@ -59,9 +76,10 @@ def verify(
         inspections: results of `inspect_file` by file name; the others are made here.
 
     Returns:
-        name; files: their number; models: for each .tflite file its variant, operators,
-        delegates, and parity by signature and output (max_error, mean_error, psnr in dB or
-        None if it is infinite, correlation).
+        name; files: their number; mixture_checked: whether every component of the card's
+        mixture was compared with sampler.tflite, None without a mixture; models: for each
+        .tflite file its variant, operators, delegates, and parity by signature and output
+        (max_error, mean_error, psnr in dB or None if it is infinite, correlation).
 
     Raises:
         InputError: there is no bundle at `path`.
@@ -80,15 +98,22 @@ def _verify(bundle, progress, inspections):
     _check_files(bundle, progress)
     golden = bundle.golden()
     _check_prior(bundle, golden)
-    models = {}
-    for variant, name in bundle.variants.items():
-        progress(name)
-        _check_variant(bundle, variant, name)
-        inspection = inspections.get(name) or inspect_file(bundle.path / name, golden)
-        models[name] = _check_model(bundle, variant, name, inspection)
-    if not models:
+    found = {}
+    for name, facts in bundle.files.items():
+        if "variant" in facts:
+            progress(name)
+            _check_name(bundle, name)
+            found[name] = inspections.get(name) or inspect_file(bundle.path / name, golden)
+            _check_model(bundle, name, found[name], has_encoder="means" in golden)
+    if not found:
         raise GateFailed(f"{bundle.path} has no model; export the run again")
-    return {"name": bundle.name, "files": len(bundle.files), "models": models}
+    _check_card(bundle, found)
+    return {
+        "name": bundle.name,
+        "files": len(bundle.files),
+        "mixture_checked": _check_mixture(bundle, found),
+        "models": {name: _report(name, inspection) for name, inspection in found.items()},
+    }
 
 
 def _check_files(bundle, progress):
@@ -117,26 +142,124 @@ def _check_prior(bundle, golden):
         )
 
 
-def _check_variant(bundle, variant, name):
-    if variant not in VARIANTS or VARIANTS[variant].file != name:
-        raise GateFailed(f"{bundle.path / name} has an unknown variant, {variant}")
-    weights = bundle.files[name]["weights"]
-    if variant == "sampler" and weights not in ENCODE_TOLERANCES:
+def _check_name(bundle, name):
+    """The name decides on the checks, whatever the card calls the variant."""
+    if name not in card.MODELS:
+        known = ", ".join(card.MODELS)
+        raise GateFailed(f"{bundle.path / name} is not one of a bundle's model files: {known}")
+    if name == SAMPLER and bundle.files[name]["weights"] not in ENCODE_TOLERANCES:
+        weights = bundle.files[name]["weights"]
         raise GateFailed(f"{bundle.path / name} has weights of an unknown type, {weights}")
 
 
-def _check_model(bundle, variant, name, inspection):
-    path, facts = bundle.path / name, bundle.files[name]
-    if sorted(facts["signatures"]) != sorted(inspection.signatures):
-        found = ", ".join(inspection.signatures)
-        raise GateFailed(f"{path} has the signatures {found}; its card lists others")
+def _check_model(bundle, name, inspection, has_encoder):
+    """Compare a file with the table of files and signatures, and the card with the file."""
+    path, facts, variant = bundle.path / name, bundle.files[name], VARIANTS[card.MODELS[name]]
+    kind = signatures.SAMPLER if name == SAMPLER else signatures.PORTABLE
+    expected = signatures.in_file(kind, has_encoder)
+    if sorted(inspection.signatures) != sorted(expected):
+        has = ", ".join(inspection.signatures)
+        raise GateFailed(f"{path} has the signatures {has} instead of {', '.join(expected)}")
+    weights = facts["weights"] if name == SAMPLER else variant.weights
     for signature, outputs in inspection.parity.items():
         for output, values in outputs.items():
-            violation = tolerance(variant, facts["weights"], signature, output).violation(values)
+            violation = tolerance(variant.name, weights, signature, output).violation(values)
             if violation:
                 raise GateFailed(f"{output} of {signature} in {path}: {violation}")
+    for what, wanted in (("weights", weights), ("activations", variant.activations)):
+        found = getattr(inspection, what)
+        if found != wanted:
+            raise GateFailed(f"{path} has {found} {what} instead of {wanted}")
+    measured = card.model_facts(
+        name,
+        signatures=inspection.signatures,
+        operators=inspection.lint.operators,
+        delegates=inspection.lint.delegates,
+        parity=_confirmed(facts["parity"], inspection.parity["decode"]["image"]),
+        tolerance=tolerance(variant.name, weights).record(),
+        weights=weights,
+    )
+    _compare(bundle, f"files[{name!r}]", {key: facts[key] for key in measured}, measured)
+
+
+def _confirmed(stated, measured):
+    """The measured parity, with the stated values where another processor could give them."""
+
+    def agrees(name):
+        a, b = _error(name, stated[name]), _error(name, measured[name])
+        relative, absolute = PARITY_CHANGES[name]
+        return abs(a - b) <= relative * max(a, b) + absolute
+
+    return {name: stated[name] if agrees(name) else measured[name] for name in measured}
+
+
+def _error(name, value):
+    """A measure of parity as an error, which is 0 for equal images."""
+    if name == "psnr":
+        return 0.0 if value is None else 10 ** (-max(value, -MAX_DECIBELS) / 20)
+    if value is None:
+        return math.nan
+    return 1 - value if name == "correlation" else value
+
+
+def _check_card(bundle, found):
+    """Compare the rest that the card states of its models, and its constants."""
+    stated = bundle.card
+    tensors: dict[str, dict] = {}
+    for file, inspection in found.items():
+        for name, sides in inspection.tensors.items():
+            tensors.setdefault(name, {"files": []} | sides)["files"].append(file)
+    _compare(bundle, "signatures", stated["signatures"], tensors)
+    file = stated["recommended"]["file"]
+    if file not in found:
+        raise GateFailed(f"{bundle.path / card.NAME} recommends {file}, which is not a model")
+    reason = VARIANTS[card.MODELS[file]].reason
+    _compare(bundle, "recommended.reason", stated["recommended"]["reason"], reason)
+    _compare(bundle, "image.meaning", stated["image"]["meaning"], card.MEANING)
+    _compare(bundle, "license", stated["license"], card.LICENSE)
+
+
+def _compare(bundle, where, stated, found):
+    """Raise GateFailed at the first place where two values of the card differ."""
+    if isinstance(stated, dict) and isinstance(found, dict) and stated.keys() == found.keys():
+        for key in stated:
+            _compare(bundle, f"{where}[{key!r}]", stated[key], found[key])
+    elif isinstance(stated, list) and isinstance(found, list) and len(stated) == len(found):
+        for i, pair in enumerate(zip(stated, found, strict=True)):
+            _compare(bundle, f"{where}[{i}]", *pair)
+    elif stated != found:
+        raise GateFailed(
+            f"{bundle.path / card.NAME}: {where} is {reprlib.repr(stated)} instead of"
+            f" {reprlib.repr(found)}; export the run again"
+        )
+
+
+def _check_mixture(bundle, found):
+    """Draw from every component of the sampler's mixture, at both ends of its probability."""
+    prior = bundle.prior()
+    if not isinstance(prior, MixturePrior):
+        return None
+    if SAMPLER not in found:
+        return False
+    thresholds = noise.choice_thresholds(prior.weights)
+    seeds = noise.seeds_of_choices(thresholds, prior.latent_dim, MIXTURE_DRAWS)
+    model = found[SAMPLER].model
+    drawn = [model.run("sample", seed=seeds[i : i + 1])["latent"] for i in range(len(seeds))]
+    wanted = prior.draw(seeds)
+    # Far from 0, float32 itself is coarser than the limit.
+    excess = np.abs(np.concatenate(drawn) - wanted) - MAX_LATENT_ERROR - 2**-22 * np.abs(wanted)
+    if not excess.max() <= 0:
+        component = noise.choices(seeds, thresholds, prior.latent_dim)[excess.max(axis=1).argmax()]
+        raise GateFailed(
+            f"{bundle.path / card.NAME} describes another distribution than {SAMPLER} draws"
+            f" from (component {component} of the mixture); export the run again"
+        )
+    return True
+
+
+def _report(name, inspection):
     return {
-        "variant": variant,
+        "variant": card.MODELS[name],
         "operators": list(inspection.lint.operators),
         "delegates": inspection.lint.delegates,
         "parity": {

@@ -47,6 +47,15 @@ def mix(x: np.ndarray) -> np.ndarray:
     return x ^ (x >> last)
 
 
+def _unmix(x: np.ndarray) -> np.ndarray:
+    """The inverse of `mix`."""
+    first, second, last = SHIFTS
+    inverses = [np.uint32(pow(each, -1, 2**32)) for each in MULTIPLIERS]
+    x = (x ^ (x >> last)) * inverses[1]
+    x = (x ^ (x >> second) ^ (x >> 2 * second)) * inverses[0]
+    return x ^ (x >> first)
+
+
 def integers(seeds: np.ndarray, start: int, count: int) -> np.ndarray:
     """Uniform integers in [-2^22, 2^22), the upper bits of `words`: int32 (N, count)."""
     return words(seeds, start, count).view(np.int32) >> (32 - BITS)
@@ -79,6 +88,24 @@ def choices(seeds: np.ndarray, thresholds: np.ndarray, dimensions: int) -> np.nd
     """
     word = integers(seeds, 2 * math.ceil(dimensions / 2), 1)
     return (word >= thresholds).sum(axis=1)
+
+
+def seeds_of_choices(thresholds: np.ndarray, dimensions: int, count: int) -> np.ndarray:
+    """Seeds for which `choices` chooses each component of nonzero probability, int32 (N,).
+
+    Args:
+        thresholds, dimensions: those of `choices`.
+        count: seeds of each component, at least 2: the first and the last of the words that
+            choose it, and others evenly between.
+    """
+    edge = 2 ** (BITS - 1)
+    edges = np.array([-edge, *thresholds, edge], np.int64)
+    first, last = edges[:-1], edges[1:] - 1
+    chosen = first <= last
+    integers = np.linspace(first[chosen], last[chosen], count, dtype=np.int64).ravel()
+    words = (integers << (32 - BITS)).astype(np.uint32)
+    counter = 2 * math.ceil(dimensions / 2)
+    return _unmix(_unmix(words) - np.uint32(counter * GOLDEN % 2**32)).view(np.int32)
 
 
 def choice_thresholds(weights: np.ndarray) -> np.ndarray:

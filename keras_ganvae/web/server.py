@@ -5,7 +5,9 @@ import errno
 import http
 import http.server
 import io
+import ipaddress
 import os
+import re
 import socket
 import socketserver
 import sys
@@ -59,7 +61,9 @@ TEST_NETWORK = "192.0.2.1"  # routed nowhere (RFC 5737); nothing is sent there
 class Server(socketserver.ThreadingTCPServer):
     """Serves the files that `folder` holds now, by GET and HEAD, until it is closed.
 
-    Any other address is answered with 404, so no request can leave the folder.
+    Any other address is answered with 404, so no request can leave the folder. A request to
+    another host is answered with 421, so that no site can read the files through a name that
+    it points to this machine (DNS rebinding). Ports may differ, as they do through a tunnel.
 
     Args:
         folder: a site.
@@ -73,6 +77,7 @@ class Server(socketserver.ThreadingTCPServer):
 
     daemon_threads = True
     allow_reuse_address = os.name == "posix"  # on Windows it would share a port in use
+    request_queue_size = 1024  # socketserver's 5 loses connections that come at once
 
     def __init__(self, folder: str | Path, host: str, port: int, debug: bool = False):
         folder = Path(folder)
@@ -89,6 +94,8 @@ class Server(socketserver.ThreadingTCPServer):
             super().__init__(address, Handler)
         except (OSError, UnicodeError) as error:
             raise InputError(_why_not_listening(error, host, port)) from error
+        on_all = ipaddress.ip_address(address[0]).is_unspecified
+        self.hosts = {"localhost", *(lan_addresses() if on_all else [host.lower()])}
 
     @property
     def port(self) -> int:
@@ -117,6 +124,20 @@ class Handler(http.server.SimpleHTTPRequestHandler):
     def translate_path(self, path: str) -> str:
         """The file at an address; "", which does not exist, for an unknown address."""
         return self.server.files.get(unquote(path.partition("?")[0]), "")
+
+    def parse_request(self) -> bool:
+        """Read a request; answer one to another host with 421."""
+        if not super().parse_request():
+            return False
+        # An IPv6 socket shows an IPv4 address as ::ffff:127.0.0.1.
+        address = self.connection.getsockname()[0].removeprefix("::ffff:")
+        for host in self.headers.get_all("Host", []):
+            name = re.sub(r":\d*$", "", host.strip().lower())
+            if name not in {_in_url(each) for each in (*self.server.hosts, address)}:
+                self.close_connection = True  # without reading the request's body
+                self.send_error(http.HTTPStatus.MISDIRECTED_REQUEST)
+                return False
+        return True
 
     def send_method_not_allowed(self) -> None:
         """Answer a method other than GET and HEAD."""
@@ -162,6 +183,10 @@ def qr(address: str) -> str:
     text = io.StringIO()
     segno.make(address, micro=False).terminal(text, compact=True)
     return text.getvalue()
+
+
+def _in_url(host):
+    return f"[{host}]" if ":" in host else host
 
 
 def _default_route_address():

@@ -1,5 +1,6 @@
 """Verification of bundles: checksums, lint, parity."""
 
+import dataclasses
 import json
 import math
 import shutil
@@ -8,10 +9,26 @@ import numpy as np
 import pytest
 
 from keras_ganvae.bundle import card
+from keras_ganvae.bundle.build import export
 from keras_ganvae.bundle.formats import GOLDEN, SAMPLER, VARIANTS, Tolerance
 from keras_ganvae.bundle.inspection import parity
+from keras_ganvae.bundle.read import Bundle
 from keras_ganvae.bundle.verify import tolerance, verify
 from keras_ganvae.errors import GateFailed, InputError
+from keras_ganvae.priors import random as noise
+from keras_ganvae.runs.run import Run
+
+
+@pytest.fixture
+def restated():
+    """`restated(bundle, change)`: call `change(card)` and write the card."""
+
+    def restate(folder, change):
+        record = json.loads((folder / card.NAME).read_text())
+        change(record)
+        (folder / card.NAME).write_text(json.dumps(record))
+
+    return restate
 
 
 @pytest.mark.parametrize("arch", ["vae", "cvae", "dcgan"])
@@ -145,6 +162,221 @@ def test_another_mixture(bundle_copy, relisted):
         verify(folder)
 
 
+# Keys and indices of one value in a card -> another value, and what the message says.
+STATED = {
+    "a variant that another file has": (
+        ("files", "model_int8.tflite", "variant"),
+        "float32",
+        r"files\['model_int8.tflite'\]\['variant'\] is 'float32' instead of 'int8'",
+    ),
+    "an unknown variant": (
+        ("files", "model.tflite", "variant"),
+        "mine",
+        "is 'mine' instead of 'float32'",
+    ),
+    "weights": (("files", "model.tflite", "weights"), "int8", "is 'int8' instead of 'float32'"),
+    "weights of the sampler": (
+        ("files", SAMPLER, "weights"),
+        "float16",
+        "sampler.tflite has float32 weights instead of float16",
+    ),
+    "activations": (
+        ("files", "model_int8.tflite", "activations"),
+        "float32",
+        "is 'float32' instead of 'int8'",
+    ),
+    "an operator's name": (
+        ("files", "model.tflite", "operators", 0, "name"),
+        "MUL",
+        "is 'MUL' instead of",
+    ),
+    "an operator's version": (
+        ("files", "model.tflite", "operators", 0, "version"),
+        9,
+        r"operators'\]\[0\]\['version'\] is 9",
+    ),
+    "an operator's count": (
+        ("files", SAMPLER, "operators", 2, "count"),
+        999,
+        r"operators'\]\[2\]\['count'\] is 999",
+    ),
+    "fewer operators": (("files", SAMPLER, "operators"), [], r"\['operators'\] is \[\]"),
+    "a delegate": (
+        ("files", "model_int8.tflite", "delegates", "Core ML"),
+        "whole graph",
+        "'whole graph' instead of 'all but",
+    ),
+    "no delegates": (("files", SAMPLER, "delegates"), {}, r"\['delegates'\] is {}"),
+    "a tolerance": (
+        ("files", "model_float16.tflite", "tolerance", "max_error"),
+        1e-5,
+        "is 1e-05 instead of 0.005",
+    ),
+    "better images": (
+        ("files", "model_int8.tflite", "parity", "mean_error"),
+        1e-5,
+        r"\['mean_error'\] is 1e-05",
+    ),
+    "worse images": (
+        ("files", "model_float16.tflite", "parity", "max_error"),
+        4e-3,
+        r"\['max_error'\] is 0.004",
+    ),
+    "a better PSNR": (("files", "model_int8.tflite", "parity", "psnr"), 99.0, "is 99.0"),
+    "a PSNR of equal images": (("files", "model_int8.tflite", "parity", "psnr"), None, "is None"),
+    "an absurd PSNR": (("files", "model.tflite", "parity", "psnr"), -1e300, "is -1e"),
+    "a better correlation": (
+        ("files", "model_int8.tflite", "parity", "correlation"),
+        1,
+        r"\['correlation'\] is 1 ",
+    ),
+    "no correlation": (
+        ("files", "model_int8.tflite", "parity", "correlation"),
+        None,
+        r"\['correlation'\] is None",
+    ),
+    "an input's shape": (
+        ("signatures", "decode", "inputs", "latent", "shape", 1),
+        5,
+        r"\['shape'\]\[1\] is 5 instead of 4",
+    ),
+    "an input's type": (
+        ("signatures", "sample", "inputs", "seed", "dtype"),
+        "float32",
+        "is 'float32' instead of 'int32'",
+    ),
+    "an output's name": (
+        ("signatures", "encode", "outputs"),
+        {"mean": {"shape": [1, 4], "dtype": "float32"}},
+        r"signatures\['encode'\]\['outputs'\] is {",
+    ),
+    "fewer signatures": (("signatures",), {}, "signatures is {} instead of"),
+    "fewer files of a signature": (
+        ("signatures", "decode", "files"),
+        ["model.tflite"],
+        r"\['files'\] is \['model.tflite'\]",
+    ),
+    "the size of images": (("image", "shape", 0), 32, "golden.npz is damaged"),
+    "the number of latents": (
+        ("latent",),
+        {"size": 5, "distribution": "normal"},
+        "golden.npz is damaged",
+    ),
+    "black and white": (("image", "meaning"), "0 is white, 1 is black", "image.meaning is '0 is w"),
+    "the license": (("license",), "all rights reserved", "license is 'all rights reserved'"),
+    "the recommended file": (("recommended", "file"), GOLDEN, "golden.npz, which is not a model"),
+    "the reason for a file": (("recommended", "reason"), "best", "recommended.reason is 'best'"),
+}
+
+
+@pytest.mark.parametrize("fault", STATED)
+def test_what_the_card_states_of_files(bundle_copy, restated, fault):
+    (*keys, last), value, reason = STATED[fault]
+    folder = bundle_copy("vae")
+
+    def change(record):
+        for key in keys:
+            record = record[key]
+        record[last] = value
+
+    restated(folder, change)
+    with pytest.raises(GateFailed, match=reason) as failed:
+        verify(folder)
+    assert "\n" not in str(failed.value)
+
+
+def test_parity_may_differ_between_processors(bundle_copy, restated):
+    def change(record):
+        for facts in record["files"].values():
+            for name, factor in {"max_error": 1.4, "mean_error": 0.95}.items():
+                if "parity" in facts:
+                    facts["parity"][name] *= factor
+        record["files"]["model.tflite"]["parity"] |= {"max_error": 9e-6, "psnr": None}
+
+    folder = bundle_copy("vae")
+    restated(folder, change)
+    verify(folder)
+
+
+def test_a_model_file_needs_a_known_name(bundle_copy, restated):
+    folder = bundle_copy("vae")
+    (folder / "model_int8.tflite").rename(folder / "best.tflite")
+
+    def change(record):
+        record["files"]["best.tflite"] = record["files"].pop("model_int8.tflite")
+        files = record["signatures"]["decode"]["files"]
+        files[files.index("model_int8.tflite")] = "best.tflite"
+
+    restated(folder, change)
+    with pytest.raises(GateFailed, match="best.tflite is not one of a bundle's model files"):
+        verify(folder)
+
+
+def test_a_file_of_another_variant(bundle_copy, relisted):
+    """float32 weights pass int8's limits of parity, but are not what the name says."""
+    folder = bundle_copy("vae")
+    shutil.copy(folder / "model.tflite", folder / "model_int8.tflite")
+    relisted(folder)
+    with pytest.raises(GateFailed, match="int8.tflite has float32 weights instead of int8"):
+        verify(folder)
+
+
+@pytest.fixture
+def many_components(run_of, mixture, tmp_path):
+    """A bundle of a sampler with a mixture of which the golden seeds touch a part."""
+    prior = dataclasses.replace(mixture(40, 4), held_out={"mixture": 0.0, "normal": 0.0})
+    run = shutil.copytree(run_of("vae").path, tmp_path / "run")
+    prior.save(run / "prior.npz")
+    return export(Run.open(run), tmp_path / "bundle", formats=["sampler"])
+
+
+def test_every_component_of_a_mixture(many_components, restated):
+    assert verify(many_components)["mixture_checked"] is True
+    original = (many_components / card.NAME).read_text()
+    bundle = Bundle.open(many_components)
+    thresholds = noise.choice_thresholds(bundle.prior().weights)
+    touched = noise.choices(bundle.golden()["seeds"], thresholds, bundle.latent_dim)
+    untouched = sorted(set(range(40)) - set(touched.tolist()))
+    assert len(untouched) > 20
+
+    for k in untouched[::4]:
+        for name, index in (("means", 1), ("factors", -1)):
+
+            def change(record, k=k, name=name, index=index):
+                record["latent"]["mixture"][name][k][index] += 1e-3
+
+            restated(many_components, change)
+            reason = rf"another distribution than sampler.tflite draws from \(component {k} "
+            with pytest.raises(GateFailed, match=reason):
+                verify(many_components)
+            (many_components / card.NAME).write_text(original)
+
+
+def test_the_weights_of_a_mixture(many_components, restated):
+    def change(record):
+        weights = record["latent"]["mixture"]["weights"]
+        weights[20] += 1e-5
+        weights[21] -= 1e-5
+
+    restated(many_components, change)
+    with pytest.raises(GateFailed, match="another distribution than sampler.tflite draws from"):
+        verify(many_components)
+
+
+def test_a_mixture_can_not_be_checked_without_a_sampler(bundle_copy, restated):
+    def change(record):
+        del record["files"][SAMPLER]
+        decode = record["signatures"]["decode"]
+        record["signatures"] = {"decode": decode | {"files": decode["files"][:-1]}}
+
+    folder = bundle_copy("vae")
+    assert verify(folder)["mixture_checked"] is True
+    (folder / SAMPLER).unlink()
+    restated(folder, change)
+    assert verify(folder)["mixture_checked"] is False
+    assert verify(bundle_copy("dcgan"))["mixture_checked"] is None
+
+
 def test_a_normal_prior_where_the_sampler_has_a_mixture(bundle_copy, relisted):
     folder = bundle_copy("vae")
     relisted(folder, latent={"size": 4, "distribution": "normal"})
@@ -168,7 +400,7 @@ def test_signatures_that_the_card_does_not_list(bundle_copy, relisted):
     folder = bundle_copy("vae")
     shutil.copy(folder / SAMPLER, folder / "model.tflite")
     relisted(folder)
-    with pytest.raises(GateFailed, match="its card lists others"):
+    with pytest.raises(GateFailed, match="model.tflite has the signatures decode, decode_16, "):
         verify(folder)
 
 

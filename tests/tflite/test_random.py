@@ -88,6 +88,17 @@ def test_choices_follow_the_weights(mixture):
     assert stats.chisquare(np.bincount(found, minlength=25), expected).pvalue > 0.01
 
 
+@pytest.mark.parametrize("dimensions", [3, 4])
+def test_seeds_of_choices_reach_both_ends_of_every_component(dimensions):
+    thresholds = noise.choice_thresholds(np.array([0.3, 0.0, 1e-6, 0.7 - 1e-6]))
+    seeds = noise.seeds_of_choices(thresholds, dimensions, 3)
+    chosen = noise.choices(seeds, thresholds, dimensions)
+    assert sorted(chosen) == [0] * 3 + [2] * 3 + [3] * 3
+    for offset in (-1, 1):  # one step further is another component's, or below the first word
+        moved = noise.choices(seeds, thresholds + offset, dimensions)
+        assert (chosen != moved).sum() == 2
+
+
 def test_integers_are_the_same_bits(seeds):
     found = graph.integers(tf.constant(seeds), 5, 7)
     np.testing.assert_array_equal(found, noise.integers(seeds, 5, 7))

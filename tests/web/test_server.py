@@ -1,3 +1,4 @@
+import contextlib
 import errno
 import http.client
 import os
@@ -7,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,6 +19,7 @@ from keras_ganvae.errors import InputError
 from keras_ganvae.web import server
 
 PATIENCE = 120  # seconds, on a busy machine
+CROWD = 200  # simultaneous downloads
 FILES = {
     "index.html": b"<!doctype html>",
     "app.js": b"1",
@@ -59,23 +62,32 @@ def folder(tmp_path_factory):
     return folder
 
 
+@contextlib.contextmanager
+def running(serving):
+    """Serve in a thread."""
+    with serving:
+        thread = threading.Thread(target=serving.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield serving.port
+        finally:
+            serving.shutdown()
+            thread.join()
+
+
 @pytest.fixture(scope="module")
 def port(folder):
     """The port of a server that runs as long as the tests of this module."""
-    with server.Server(folder, "127.0.0.1", 0) as serving:
-        thread = threading.Thread(target=serving.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield serving.port
-        serving.shutdown()
-        thread.join()
+    with running(server.Server(folder, "127.0.0.1", 0)) as port:
+        yield port
 
 
 @pytest.fixture
 def ask(port):
-    """`ask(method, path, headers, body)`: (status, headers, content)."""
+    """`ask(method, path, headers, body, at)`: (status, headers, content)."""
 
-    def request(method, path, headers=None, body=None):
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+    def request(method, path, headers=None, body=None, at=port):
+        connection = http.client.HTTPConnection("127.0.0.1", at, timeout=PATIENCE)
         try:
             connection.request(method, path, body, headers or {})
             answer = connection.getresponse()
@@ -138,7 +150,6 @@ def test_an_unchanged_file_is_not_sent_again(ask, folder):
         "/%00",
         "/index.html%00.js",
         "/%ff",
-        "http://other/",
     ],
 )
 def test_no_address_leaves_the_folder_and_no_folder_is_listed(ask, path):
@@ -173,6 +184,87 @@ def test_one_connection_serves_many_requests(port):
             )
     finally:
         connection.close()
+
+
+def test_many_simultaneous_downloads_are_all_answered(folder):
+    serving = server.Server(folder, "127.0.0.1", 0)
+    path = "bundles/a b ü/model.tflite"
+    target = "/" + path.replace(" ", "%20").replace("ü", "%C3%BC")
+    start = threading.Barrier(CROWD)
+
+    def download(_):
+        start.wait(PATIENCE)
+        # A connection that finds the queue full is tried again after 1, 3 and 7 seconds.
+        connection = http.client.HTTPConnection("127.0.0.1", serving.port, timeout=5)
+        try:
+            connection.request("GET", target)
+            connected.release()
+            connection.sock.settimeout(PATIENCE)
+            return connection.getresponse().read()
+        finally:
+            connection.close()
+
+    connected = threading.Semaphore(0)
+    with ThreadPoolExecutor(CROWD) as pool:
+        answers = [pool.submit(download, i) for i in range(CROWD)]
+        # The slowest server is one that accepts nothing until all have asked.
+        everyone = all(connected.acquire(timeout=10) for _ in range(CROWD))
+        with running(serving):
+            contents = [each.result() for each in answers]
+    assert everyone and contents == [FILES[path]] * CROWD
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("localhost", 200),
+        ("LOCALHOST:8000", 200),
+        ("127.0.0.1:9000", 200),  # through a tunnel
+        ("127.0.0.2", 421),
+        ("[::1]:8000", 421),
+        ("10.1.2.3", 421),
+        ("evil.example", 421),
+        ("localhost.evil.example", 421),
+        ("evil.example:80@localhost", 421),
+        ("localhost, evil.example", 421),
+        ("", 421),
+    ],
+)
+def test_a_request_to_another_host_is_misdirected(ask, host, status):
+    for method in ("GET", "HEAD", "POST"):
+        found, headers, content = ask(method, "/app.js", {"Host": host})
+        expected = 405 if (method, status) == ("POST", 200) else status
+        assert found == expected and headers["X-Content-Type-Options"] == "nosniff"
+        assert (content == FILES["app.js"]) == (method == "GET" and status == 200)
+
+
+def test_it_is_no_proxy(ask):
+    assert ask("GET", "http://other/")[0] == 421
+    assert ask("GET", "http://other/", {"Host": "localhost"})[0] == 404
+
+
+def test_two_hosts_in_a_request_must_both_be_its_own(port):
+    for second, status in ((b"127.0.0.1", b"200"), (b"evil.example", b"421")):
+        with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
+            hosts = b"Host: localhost\r\nHost: " + second + b"\r\n"
+            connection.sendall(b"HEAD / HTTP/1.1\r\n" + hosts + b"Connection: close\r\n\r\n")
+            assert connection.recv(1000).split()[1] == status
+
+
+def test_on_all_interfaces_its_hosts_are_those_that_it_announces(ask, folder, monkeypatch):
+    monkeypatch.setattr(server, "lan_addresses", lambda: ["10.1.2.3"])
+    with running(server.Server(folder, "0.0.0.0", 0)) as port:
+        for host in ("localhost", "10.1.2.3", f"10.1.2.3:{port}", "127.0.0.1"):
+            assert ask("GET", "/app.js", {"Host": host}, at=port)[0] == 200
+        for host in ("10.1.2.4", "0.0.0.0", "laptop.local", "evil.example"):
+            assert ask("GET", "/app.js", {"Host": host}, at=port)[0] == 421
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="no IPv6 on this machine")
+def test_an_ipv6_socket_knows_its_ipv4_addresses(ask, folder):
+    with running(server.Server(folder, "::", 0)) as port:
+        assert ask("GET", "/app.js", {"Host": f"127.0.0.1:{port}"}, at=port)[0] == 200
+        assert ask("GET", "/app.js", {"Host": "[::1]"}, at=port)[0] == 421
 
 
 def test_it_says_why_it_cannot_listen(folder, port):
