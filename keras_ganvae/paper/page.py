@@ -105,7 +105,7 @@ def _figure_of(source: str) -> str | None:
 
 def _title(results):
     count, data = len(results["models"]), results["protocol"]["data"]["name"]
-    return f"{count} models of {data} compared" if count > 1 else f"One model of {data}"
+    return f"{count} models compared on {data}" if count > 1 else f"One model on {data}"
 
 
 def _protocol_rows(results):
