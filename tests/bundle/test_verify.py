@@ -285,6 +285,19 @@ def test_what_the_card_states_of_files(bundle_copy, restated, fault):
     assert "\n" not in str(failed.value)
 
 
+def test_another_release_may_word_its_card_differently(bundle_copy, restated):
+    def change(record):
+        record["versions"]["keras_ganvae"] = "0.0.1"
+        record["recommended"]["reason"] = "best"
+        facts = record["files"]["model_int8.tflite"]
+        facts["delegates"] = {"NPU": "whole graph"}
+        facts["tolerance"]["reason"] = "8 bits"
+
+    folder = bundle_copy("vae")
+    restated(folder, change)
+    assert verify(folder)["files"]
+
+
 def test_parity_may_differ_between_processors(bundle_copy, restated):
     def change(record):
         for facts in record["files"].values():
