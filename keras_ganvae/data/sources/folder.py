@@ -135,7 +135,10 @@ def _find(root: Path) -> list[str]:
                         pending.append(f"{prefix}{entry.name}/")
                     elif entry.name.lower().endswith(SUFFIXES) and not entry.is_dir():
                         if not entry.is_file():
-                            raise unreadable(entry.path)
+                            raise InputError(
+                                f"The image {entry.path} cannot be read: it is not a regular"
+                                " file; remove it."
+                            )
                         found.append(prefix + entry.name)
         except OSError as error:
             if error.errno == errno.ENAMETOOLONG:
