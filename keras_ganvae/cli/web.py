@@ -66,7 +66,7 @@ def run_web(args: argparse.Namespace) -> None:
 
 
 def run_demo(args: argparse.Namespace) -> None:
-    """Serve a temporary site until Ctrl-C or SIGTERM."""
+    """Serve a temporary site until a signal."""
     if not 0 <= args.port < 2**16:
         raise InputError(f"--port must be from 0 to {2**16 - 1}, not {args.port}")
     from keras_ganvae.web import server, site  # loads NumPy
