@@ -67,7 +67,7 @@ def run_web(args: argparse.Namespace) -> None:
 
 
 def run_demo(args: argparse.Namespace) -> None:
-    """Serve a temporary site until Ctrl-C or SIGTERM."""
+    """Serve a temporary site until a signal."""
     check_range("port", args.port, least=0, most=2**16 - 1)
     from keras_ganvae.web import server, site  # loads NumPy
 
