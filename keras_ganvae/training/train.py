@@ -86,9 +86,9 @@ def train(
     if config.strategy == "multi-worker" and out is None:
         raise InputError("`strategy=multi-worker` needs `out`: all workers must know the run")
     setup = prepare(config, cluster)  # preset values, devices, data
-    folder = Path(out) if out else _new_folder(setup)
+    folder = _new_folder(setup) if out is None else Path(out)
     if setup.placement.is_chief:
-        check_free(folder, overwrite, setup.config)
+        check_free(folder if out is None else out, overwrite, setup.config)
     with synchronized(setup, folder):
         model = build_model(setup.config, setup.dataset, setup.placement)
         folder.mkdir(parents=True, exist_ok=True)  # not before the model could be built

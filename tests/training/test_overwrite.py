@@ -61,6 +61,11 @@ def test_a_process_that_died_before_the_first_checkpoint(old, overwrite):
         assert content(killed) == before
 
 
+def test_an_empty_path_is_not_the_current_folder():
+    with pytest.raises(InputError, match="`out` is empty"):
+        training.train(TrainConfig(arch="vae", **SETTINGS), "")
+
+
 def test_leftovers_of_a_process_that_died_at_once_are_in_nobodys_way(tmp_path):
     for name in (".lock", ".part-0123abcdconfig.json"):
         (tmp_path / name).touch()
