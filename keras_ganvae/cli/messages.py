@@ -20,7 +20,6 @@ MACHINE_ERRORS = {
     errno.ENOSPC: f"the disk is full; {FREE_SPACE}",
     errno.EDQUOT: f"the disk quota is exceeded; {FREE_SPACE}",
     errno.EFBIG: "a file exceeds this process's size limit (ulimit -f); existing files are intact",
-    errno.ENOMEM: "not enough memory for this process",
     errno.EROFS: "the file system is read-only",
     errno.EACCES: "permission denied",
     errno.EPERM: "operation not permitted",

@@ -344,7 +344,7 @@ HOSTILE = {
     "loop": ("train --arch vae --out {tmp}/loop/run", ""),
     "loop as run": ("sample {tmp}/loop --out {tmp}/a.png", "no run folder"),
     "loop as data": ("train --arch vae --dataset folder:{tmp}/loop --dry-run", ""),
-    "root": ("train --arch vae --out /", "is not empty and not a run"),
+    "root": ("train --arch vae --out /", "or a folder above it"),
     "no user": ("train --arch vae --dataset folder:~no_such_user/x --dry-run", "can't be found"),
     "bytes": ("train --arch vae --out {tmp}/\udcff", "is not valid UTF-8"),
     "long data": (f"train --arch vae --dataset npz:{'a' * 300} --dry-run", "is too long"),

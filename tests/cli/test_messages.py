@@ -108,10 +108,10 @@ def test_log_lines_show_flags():
 @pytest.mark.parametrize(
     ("cause", "shown"),
     [
-        (MemoryError(), "not enough memory"),
+        (MemoryError(), "out of memory"),
         (OSError(errno.EFBIG, "File too large"), "size limit"),
         (RuntimeError("UNKNOWN: model.bin: No space left on device"), "the disk is full"),
-        (ImportError("x.so: failed to map segment from shared object"), "not enough memory"),
+        (ImportError("x.so: failed to map segment from shared object"), "out of memory"),
     ],
 )
 def test_what_the_machine_lacks_is_not_blamed_on_a_file(cause, shown):

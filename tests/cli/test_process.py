@@ -100,7 +100,7 @@ def test_logs_that_nobody_reads_do_not_end_training(closed_pipe, tmp_path):
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
-@pytest.mark.parametrize("name", ["kürbis", "数字", "\udcff" if os.name == "posix" else "x"])
+@pytest.mark.parametrize("name", ["kürbis", "数字"])
 def test_names_print_in_any_encoding(encoding, name):
     done = subprocess.run(
         [*COMMAND, "sample", f"/none/{name}", "--out", "a.png"],

@@ -846,7 +846,9 @@ def test_any_static_host_will_do(visit, serve, site_folder, tmp_path):
 
 def test_it_draws_over_plain_http(visit, start, site_folder, shown):
     """Insecure pages have no service worker, no SHA-256 and no clipboard."""
-    port = start(site_folder).server.port
+    server = start(site_folder).server
+    server.hosts.add("phone.test")  # as if it had been announced
+    port = server.port
     seen = visit(
         """
         await page.goto(`http://phone.test:${PORT}/#count=16&seed=4&variant=float32`);
