@@ -58,6 +58,18 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     Raises:
         InputError: an unknown command or option, or a missing or malformed value.
     """
+    parser, commands = build_parser()
+    _check_command(argv, commands)
+    args, unknown = parser.parse_known_args(argv)
+    command = commands.get(argv[0], parser)
+    if unknown:
+        command.reject(unknown[0])
+    args.flags = frozenset(command.flags)
+    return args
+
+
+def build_parser() -> tuple[Parser, dict[str, Parser]]:
+    """The parser of the program, and those of its commands by name."""
     parser = Parser(
         prog=PROGRAM,
         description="Train small GANs and VAEs, compare them, ship the winner to a phone.",
@@ -70,13 +82,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         group.add(commands)
     for each in commands.choices.values():
         each.add_argument("--debug", action="store_true", help="show tracebacks and all logs")
-    _check_command(argv, commands.choices)
-    args, unknown = parser.parse_known_args(argv)
-    command = commands.choices.get(argv[0], parser)
-    if unknown:
-        command.reject(unknown[0])
-    args.flags = frozenset(command.flags)
-    return args
+    return parser, dict(commands.choices)
 
 
 def _print_traceback() -> None:
