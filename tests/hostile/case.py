@@ -5,6 +5,7 @@ import json
 import signal
 from dataclasses import dataclass
 
+MAX_SHOWN = 1000  # characters
 KILL = int(signal.SIGKILL)
 
 
@@ -46,7 +47,7 @@ class Fault:
         return self.how == "kill after" or (self.how == "signal" and self.number == KILL)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Case:
     """One case.
 
@@ -65,6 +66,9 @@ class Case:
     @property
     def command(self) -> str:
         return self.argv[0] if self.argv else ""
+
+    def __repr__(self) -> str:
+        return self.to_json()[:MAX_SHOWN]
 
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self))

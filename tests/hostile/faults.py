@@ -45,6 +45,7 @@ def install(root: Path, fault: Fault | None, record: int) -> None:
     """
     if fault is not None and fault.how == "size":
         resource.setrlimit(resource.RLIMIT_FSIZE, (fault.at, fault.at))
+        return  # it would hold for the record, too
     layer = _Layer(os.fsencode(root), fault, record)
     for name in UNANNOUNCED:
         setattr(os, name, layer.counting(name, getattr(os, name)))
@@ -77,7 +78,7 @@ class _Layer:
         self.count += 1
         os.write(self.record, f"{what}\n".encode(errors="backslashreplace"))
         fault = self.fault
-        if fault is None or fault.how not in ("error", "signal") or self.count != fault.at:
+        if fault is None or fault.how == "kill after" or self.count != fault.at:
             return
         if fault.how == "error":
             name = None if path is None else os.fsdecode(path)

@@ -7,8 +7,8 @@ The server imports and runs nothing else: a fork of a process with threads could
 
 import contextlib
 import ctypes
+import gc
 import importlib
-import io
 import json
 import os
 import pkgutil
@@ -151,13 +151,14 @@ def _import_everything():
     for module in pkgutil.walk_packages(keras_ganvae.__path__, "keras_ganvae."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
+    gc.freeze()  # a collection in a fork would copy the memory of all that was imported
 
 
 class _Child:
     """One command in a fork."""
 
     def __init__(self, argv, root, fault):
-        self.out, self.err, self.record = (tempfile.TemporaryFile() for _ in range(3))
+        self.out, self.err, self.record = (os.memfd_create(name) for name in ("o", "e", "r"))
         self.began = time.monotonic()
         self.process = os.fork()
         if self.process == 0:
@@ -165,7 +166,7 @@ class _Child:
                 argv,
                 Path(root),
                 None if fault is None else Fault(**fault),
-                [stream.fileno() for stream in (self.out, self.err, self.record)],
+                (self.out, self.err, self.record),
             )
 
     def wait(self, seconds, grace, megabytes, kill_after):
@@ -192,7 +193,7 @@ class _Child:
                     select.select([descriptor], [], [], 10)
                     stopped = stopped_by
         _, status, usage = os.wait4(self.process, 0)
-        return {
+        answer = {
             "code": os.waitstatus_to_exitcode(status),
             "out": self.printed(self.out),
             "err": self.printed(self.err),
@@ -203,9 +204,12 @@ class _Child:
             "orphans": _end_group(self.process),
             "operations": self.printed(self.record).splitlines(),
         }
+        for stream in (self.out, self.err, self.record):
+            os.close(stream)
+        return answer
 
     def printed(self, stream):
-        return os.pread(stream.fileno(), MAX_OUTPUT, 0).decode(errors="backslashreplace")
+        return os.pread(stream, MAX_OUTPUT, 0).decode(errors="backslashreplace")
 
 
 def _become_command(argv, root, fault, streams):
@@ -239,7 +243,7 @@ def _become_command(argv, root, fault, streams):
 
 
 def _become_nobody():
-    """Become a user who may read everything, as Python may lie in root's home, and write nothing."""
+    """Become a user who may write little, but read all: Python may lie in root's home."""
     libc = ctypes.CDLL(None)
     keep_capabilities, version, read_search = 8, 0x20080522, 1 << 2  # see prctl(2), capset(2)
     libc.prctl(keep_capabilities, 1, 0, 0, 0)
@@ -270,15 +274,15 @@ def _open_streams(out, err, record):
     null = os.open(os.devnull, os.O_RDONLY)
     for source, target in ((null, 0), (out, 1), (err, 2)):
         os.dup2(source, target)
-    sys.stdin = open(0, closefd=False)
-    sys.stdout = io.TextIOWrapper(open(1, "wb", closefd=False), encoding="utf-8")
-    sys.stderr = io.TextIOWrapper(
-        open(2, "wb", 0, closefd=False),
-        encoding="utf-8",
-        errors="backslashreplace",
-        line_buffering=True,
-        write_through=True,
+    sys.stdin, sys.stdout, sys.stderr = (
+        open(descriptor, mode, closefd=False, encoding="utf-8", errors=errors)  # noqa: SIM115
+        for descriptor, mode, errors in (
+            (0, "r", "strict"),
+            (1, "w", "strict"),
+            (2, "w", "backslashreplace"),
+        )
     )
+    sys.stderr.reconfigure(line_buffering=True)
     sys.__stdin__, sys.__stdout__, sys.__stderr__ = sys.stdin, sys.stdout, sys.stderr
     tempfile.tempdir = None  # read TMPDIR again
 

@@ -16,11 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
+
 from hostile.case import KILL, Case, Fault
 from hostile.forkserver import Limits, Result
 from hostile.oracle import UNFINISHED, of_result
 from hostile.scene import MEASURE, TINY, Snapshot, differences, snapshot
-from PIL import Image
 
 ERRORS = (errno.ENOSPC, errno.EACCES, errno.EIO, errno.EDQUOT, errno.EROFS, errno.EMFILE)
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -222,8 +223,8 @@ def _recovery(scenario, work, run):
         again = run(("train", "--resume", scenario.out))
         if again.code == 2 and "resume again" in again.err:
             again = run(("train", "--resume", scenario.out))
-    complete = again.code == 2 and "already holds" in again.err or "is not empty" in again.err
-    if again.code and not complete:
+    complete = "already holds" in again.err or "is not empty" in again.err
+    if again.code and not (again.code == 2 and complete):
         yield f"the command run again ends with {again.code}: {again.err.strip()[-300:]}"
     yield from of_result(Case("faults", scenario.argv), again)
     if not _is_whole(scenario, work, run):

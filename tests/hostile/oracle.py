@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hostile.case import KILL, Case
 from hostile.forkserver import Result
-from hostile.scene import PRECIOUS, SECRET, VICTIMS, Snapshot, differences
+from hostile.scene import PRECIOUS, SECRET, Snapshot, differences
 
 # Done, a gate failed, bad input, interrupted.
 CODES = (0, 1, 2, 130)

@@ -5,9 +5,10 @@ import re
 import socket
 from urllib.parse import quote
 
+from hypothesis import strategies as st
+
 from hostile.case import Case
 from hostile.scene import SECRET
-from hypothesis import strategies as st
 
 PATHS = (
     *("/", "/index.html", "/sw.js", "/bundles/index.json", "/nowhere", "//", "/..", "/../notes.md"),
@@ -91,10 +92,12 @@ def violations(case: Case, port: int) -> list[str]:
 def _exchange(request, port):
     """What a server answers to bytes after which nothing follows."""
     received = b""
-    with contextlib.suppress(ConnectionError):
-        with socket.create_connection(("127.0.0.1", port), SECONDS) as connection:
-            connection.sendall(request)
-            connection.shutdown(socket.SHUT_WR)
-            while chunk := connection.recv(1 << 16):
-                received += chunk
+    with (
+        contextlib.suppress(ConnectionError),
+        socket.create_connection(("127.0.0.1", port), SECONDS) as connection,
+    ):
+        connection.sendall(request)
+        connection.shutdown(socket.SHUT_WR)
+        while chunk := connection.recv(1 << 16):
+            received += chunk
     return received

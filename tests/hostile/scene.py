@@ -35,7 +35,6 @@ BUILD = (
 )
 SITE = ("web", "bundle", "--out", "site")
 PRECIOUS = ("notes.md", "thesis/chapter.txt", "images/a/0.png", "data.npz")
-VICTIMS = ("run", "gan", "bundle", "site", "comparison", "unfinished")
 SECRET = "the bystander's secret"
 
 

@@ -5,7 +5,6 @@ import functools
 import random
 import re
 import shutil
-import signal
 import tempfile
 import time
 from collections import Counter
@@ -14,10 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import hypothesis
+from hypothesis import HealthCheck, Phase, strategies
+
 from hostile import damage, kills, oracle, requests, scene, values
 from hostile.case import KILL, Case
 from hostile.forkserver import ForkServer, Limits, Result
-from hypothesis import HealthCheck, Phase, strategies
 
 KINDS = ("values", "files", "faults", "server")
 SHRINK_SECONDS = 60.0

@@ -3,6 +3,7 @@
 import sys
 
 import pytest
+
 from hostile.session import Session
 
 pytestmark = [

@@ -3,15 +3,28 @@
 import argparse
 import json
 
-from hostile.case import Case, Damage
-from hostile.scene import MEASURE, TINY
 from hypothesis import strategies as st
 
+from hostile.case import Case, Damage
+from hostile.scene import MEASURE, TINY
 from keras_ganvae.cli.main import build_parser
 
 NUMBERS = (
     *("0", "-1", "1", "2", "3", "-0", "+1", "1e3", "1e30", "1e400", "-1e400", "1e-320", "0.0"),
-    *("nan", "NaN", "inf", "-inf", "Infinity", "0x10", "0b1", "1_000", "１", "٣", "1.5", "1,5"),
+    *(
+        "nan",
+        "NaN",
+        "inf",
+        "-inf",
+        "Infinity",
+        "0x10",
+        "0b1",
+        "1_000",
+        "\uff11",
+        "\u0663",
+        "1.5",
+        "1,5",
+    ),
     *("2147483647", "2147483648", "-2147483649", str(2**63), str(2**64), "9" * 400, "9" * 5000),
     *("0." + "3" * 5000, "1e" + "9" * 50, "[" * 3000, "4097", "100000", "1000000000"),
 )
