@@ -31,13 +31,9 @@ def main():
         if args.case:
             session.check(Case.of(args.case))
         else:
-            torture(
-                session,
-                args.seed,
-                60 * args.minutes,
-                tuple(args.only),
-                lambda report: print(_progress(report, began), file=sys.stderr, flush=True),
-            )
+            turns = torture(session, args.seed, 60 * args.minutes, tuple(args.only))
+            for report in turns:
+                print(_progress(report, began), file=sys.stderr, flush=True)
         report = session.report
     print(f"seed {args.seed}, {(time.monotonic() - began) / 60:.1f} minutes")
     for line in report.lines():
@@ -46,9 +42,10 @@ def main():
 
 
 def _progress(report, began):
+    newest = f", newest: {[*report.violations][-1]}" if report.violations else ""
     return (
         f"{(time.monotonic() - began) / 60:6.1f} min {report.cases.total():6d} cases"
-        f" {report.kills.total():4d} kills {len(report.violations):3d} violations"
+        f" {report.kills.total():4d} kills {len(report.violations):3d} violations{newest}"
     )
 
 

@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -243,24 +243,19 @@ def signature(violation: str) -> str:
     return re.sub(r"'.*'|\d+|/\S+|\.part\S*", "*", violation)[:120]
 
 
-# Used by `scripts/torture` and the tests.
-Progress = Callable[[Report], None]
-
-
 def torture(
-    session: Session, seed: int, seconds: float, kinds: tuple[str, ...], progress: Progress
-) -> None:
-    """Attack in turns until the time is over: quick kinds get as much of it as slow ones."""
+    session: Session, seed: int, seconds: float, kinds: tuple[str, ...]
+) -> Iterator[Report]:
+    """Attack until the time is over, with each kind for as long; yield the report at each turn."""
     spent = dict.fromkeys(kinds, 0.0)
     began = time.monotonic()
-    turn = 0
     while time.monotonic() - began < seconds:
-        kind = min(spent, key=spent.get)
+        kind = min(kinds, key=lambda kind: spent[kind])
         start = time.monotonic()
-        session.attack(kind, seed + turn, COUNTS[kind])
+        session.attack(kind, seed, COUNTS[kind])
         spent[kind] += time.monotonic() - start
-        turn += 1
-        progress(session.report)
+        seed += 1
+        yield session.report
 
 
 COUNTS = {"values": 100, "files": 25, "faults": 1, "server": 100}  # in one turn
