@@ -31,9 +31,12 @@ def main():
         if args.case:
             session.check(Case.of(args.case))
         else:
-            turns = torture(session, args.seed, 60 * args.minutes, tuple(args.only))
-            for report in turns:
+            shown = 0
+            for report in torture(session, args.seed, 60 * args.minutes, tuple(args.only)):
                 print(_progress(report, began), file=sys.stderr, flush=True)
+                for found, case in [*report.violations.values()][shown:]:
+                    print(f"{found}\n{case.to_json()}", file=sys.stderr, flush=True)
+                shown = len(report.violations)
         report = session.report
     print(f"seed {args.seed}, {(time.monotonic() - began) / 60:.1f} minutes")
     for line in report.lines():
@@ -42,10 +45,9 @@ def main():
 
 
 def _progress(report, began):
-    newest = f", newest: {[*report.violations][-1]}" if report.violations else ""
     return (
         f"{(time.monotonic() - began) / 60:6.1f} min {report.cases.total():6d} cases"
-        f" {report.kills.total():4d} kills {len(report.violations):3d} violations{newest}"
+        f" {report.kills.total():4d} kills {len(report.violations):3d} violations"
     )
 
 

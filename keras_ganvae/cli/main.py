@@ -60,6 +60,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     """
     parser, commands = build_parser()
     _check_command(argv, commands)
+    _check_dashes(argv)
     args, unknown = parser.parse_known_args(argv)
     command = commands.get(argv[0], parser)
     if unknown:
@@ -94,6 +95,13 @@ def _check_command(argv: Sequence[str], known: Collection[str]) -> None:
     if argv and not argv[0].startswith("-") and argv[0] not in known:
         hint = suggestion(argv[0], known, f"commands: {', '.join(known)}")
         raise InputError(f"unknown command '{argv[0]}'; {hint}")
+
+
+def _check_dashes(argv: Sequence[str]) -> None:
+    """Refuse "--" as a value: argparse of Python 3.11 drops it, and the value would be []."""
+    for option, _, value in (argument.partition("=") for argument in argv):
+        if option.startswith("--") and value == "--":
+            raise InputError(f"argument {option}: expected a value, not '--'")
 
 
 def _check_text(argv: Sequence[str]) -> None:
