@@ -58,7 +58,7 @@ class Result:
         code: the exit code; -N if signal N ended it.
         out, err: what it printed.
         seconds: of the clock.
-        busy: seconds of processor time until it ended or its time was over.
+        waiting: seconds in which none of its threads had anything to do, until its time was over.
         megabytes: its peak of resident memory.
         stopped: "", or the limit that it reached: "time", "hangs", "memory", "kill".
         orphans: whether it left a process running.
@@ -69,7 +69,7 @@ class Result:
     out: str
     err: str
     seconds: float
-    busy: float
+    waiting: float
     megabytes: float
     stopped: str
     orphans: bool
@@ -170,14 +170,17 @@ class _Child:
             )
 
     def wait(self, seconds, grace, megabytes, kill_after):
-        ends, stopped, peak, busy = self.began + seconds, "", 0.0, 0.0
+        stopped, peak, waiting = "", 0.0, 0.0
+        ends = self.began + seconds
         kill_at = float("inf") if kill_after is None else self.began + kill_after
+        seen = time.monotonic()
         with _descriptor_of(self.process) as descriptor:
             while not select.select([descriptor], [], [], min(POLL, kill_after or POLL))[0]:
                 now, used = time.monotonic(), _megabytes(self.process)
                 peak = max(peak, used)
-                if not stopped:
-                    busy = _busy(self.process)
+                if not stopped and _is_waiting(self.process):
+                    waiting += now - seen
+                seen = now
                 if now > kill_at and not stopped:
                     stopped = "kill"
                 elif used > megabytes:
@@ -189,16 +192,14 @@ class _Child:
                     stopped = "hangs"
                 if stopped in ("kill", "memory", "hangs"):
                     os.kill(self.process, signal.SIGKILL)
-                    stopped_by = stopped
-                    select.select([descriptor], [], [], 10)
-                    stopped = stopped_by
-        _, status, usage = os.wait4(self.process, 0)
+                    break
+        _, status = os.waitpid(self.process, 0)
         answer = {
             "code": os.waitstatus_to_exitcode(status),
             "out": self.printed(self.out),
             "err": self.printed(self.err),
             "seconds": time.monotonic() - self.began,
-            "busy": busy if stopped else usage.ru_utime + usage.ru_stime,
+            "waiting": waiting,
             "megabytes": peak,
             "stopped": stopped,
             "orphans": _end_group(self.process),
@@ -304,12 +305,13 @@ def _megabytes(process):
     return int(resident) * PAGE / 1e6
 
 
-def _busy(process):
+def _is_waiting(process):
+    """Whether no thread of a process runs, wants to run, or reads a disk."""
     try:
-        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+        threads = [path.read_text() for path in Path(f"/proc/{process}/task").glob("*/stat")]
     except OSError:
-        return 0.0
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return False
+    return not any(each.rpartition(")")[2].split()[0] in "RD" for each in threads)
 
 
 def _end_group(group):

@@ -16,7 +16,7 @@ UNFINISHED = re.compile(r"\.part-\d+-|\.replaced(/|$)")
 # Colours of a QR code, and what moves a progress bar, are for terminals only: here is none.
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 WAITS = "--workers", "multi-worker"
-IDLE = 0.2  # of the time: a command that waits for something
+IDLE = 0.8  # of the time: a command that waits for something
 
 
 def of_result(case: Case, result: Result) -> list[str]:
@@ -36,7 +36,8 @@ def _of_ending(case, result):
     elif result.code not in allowed:
         name = signal.Signals(-result.code).name if result.code < 0 else "exit code"
         yield f"ended with {name} {result.code}"
-    if result.stopped == "time" and result.busy < IDLE * result.seconds and not _waits(case):
+    waits = result.waiting > IDLE * result.seconds
+    if result.stopped == "time" and waits and not _waits(case):
         yield "waits for nothing, until interrupted"
     if result.orphans and -KILL not in allowed:
         yield "left a process running"

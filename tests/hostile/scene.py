@@ -25,7 +25,7 @@ from keras_ganvae.files import cache_folder
 TINY = ("--dataset", "synthetic", "--limit", "160", "--epochs", "1", "--batch-size", "64")
 TINY += ("--latent-dim", "2", "--jit", "off")
 MEASURE = ("--samples", "130", "--importance-samples", "2", "--bound-images", "4")
-MEASURE += ("--neighbours", "2")
+MEASURE += ("--neighbours", "2", "--features", "digits")
 BUILD = (
     ("train", "--arch", "vae", *TINY, "--out", "run"),
     ("train", "--arch", "gan", *TINY, "--out", "gan"),

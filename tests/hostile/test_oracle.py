@@ -21,7 +21,7 @@ from hostile.session import signature
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the adversary runs on Linux")
 
 ERROR = "keras-ganvae: no run folder at nowhere\n"
-BAD_INPUT = Result(2, "", ERROR, 1.0, 0.5, 300.0, "", False, ())
+BAD_INPUT = Result(2, "", ERROR, 1.0, 0.0, 300.0, "", False, ())
 CASE = Case("values", ("sample", "nowhere", "--out", "new.png"))
 
 
@@ -51,7 +51,7 @@ def test_one_clear_line_is_no_violation():
         {"code": -signal.SIGSEGV},
         {"code": -KILL},
         {"stopped": "hangs", "code": -KILL},
-        {"stopped": "time", "seconds": 40.0, "busy": 0.1, "code": 130},
+        {"stopped": "time", "seconds": 40.0, "waiting": 39.0, "code": 130},
         {"orphans": True},
     ],
 )
@@ -61,7 +61,7 @@ def test_a_broken_promise_is_a_violation(changes):
 
 def test_a_long_computation_may_be_interrupted():
     interrupted = "keras-ganvae: interrupted\n"
-    assert _ended(stopped="time", seconds=40.0, busy=38.0, code=130, err=interrupted) == []
+    assert _ended(stopped="time", seconds=40.0, waiting=3.0, code=130, err=interrupted) == []
 
 
 def test_only_a_kill_may_end_by_sigkill():
