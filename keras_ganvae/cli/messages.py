@@ -31,6 +31,8 @@ MACHINE_ERRORS = {
     errno.ELOOP: "symbolic links form a loop",
     errno.ENXIO: "expected a file, found a device",
     errno.ENOMEM: OUT_OF_MEMORY,
+    errno.EMFILE: "this process has too many files open (ulimit -n)",
+    errno.ENFILE: "this machine has too many files open",
 }
 # The same for exceptions without an errno, by the start of the message: from pathlib and the
 # file functions.
@@ -40,7 +42,7 @@ PATH_ERRORS = {
     "Could not determine home directory": "a path starts with ~ and no known user",
 }
 # They explain any error that they caused, such as that a file seems damaged.
-SCARCE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOMEM)
+SCARCE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 # How C++ libraries say it: they pass on no number.
 SCARCE_TEXTS = {os.strerror(number): number for number in SCARCE} | {
     "failed to map segment": errno.ENOMEM,

@@ -110,6 +110,7 @@ def test_log_lines_show_flags():
     [
         (MemoryError(), "out of memory"),
         (OSError(errno.EFBIG, "File too large"), "size limit"),
+        (OSError(errno.EMFILE, "Too many open files"), "too many files open (ulimit -n)"),
         (RuntimeError("UNKNOWN: model.bin: No space left on device"), "the disk is full"),
         (ImportError("x.so: failed to map segment from shared object"), "out of memory"),
     ],

@@ -105,7 +105,7 @@ def _outputs(case, result):
             places += [f"{run}/evaluation.json", f"{run}/tensorboard"]
     if case.command == "benchmark":
         for word in case.argv[1:]:
-            names = ("benchmark.json", "benchmark.png", "README.md")
+            names = ("benchmark.json", "benchmark.png", "model_card.json", "README.md")
             places += [f"{_relative(word)}/{name}" for name in names]
     return [place for place in places if place not in ("", ".")]
 
