@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import errno
+import glob
 import hashlib
 import json
 import os
@@ -217,6 +218,20 @@ def _check_replaceable(path: Path) -> None:
         raise InputError(f"{path} is not a regular file")
 
 
+def check_regular(folder: str | Path) -> None:
+    """Check that reading the files of a folder can't wait forever. Four levels are looked at.
+
+    Raises:
+        InputError: one is a FIFO, a socket or a device.
+    """
+    for depth in range(1, 5):
+        # Unlike Path.glob, it passes over what another process removes meanwhile.
+        for name in glob.iglob("/".join("*" * depth), root_dir=folder, include_hidden=True):
+            path = Path(folder, name)
+            if path.exists() and not path.is_file() and not path.is_dir():
+                raise InputError(f"{path} is not a regular file; remove it")
+
+
 def _nearest(path: Path) -> Path:
     """The path itself or the first of its ancestors that exists."""
     return next(each for each in (path, *path.parents) if each.exists())
@@ -250,6 +265,11 @@ def sha256_of(path: str | Path) -> str:
     """The hexadecimal SHA-256 checksum of a file."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256_of_json(value: Any) -> str:
+    """The hexadecimal SHA-256 checksum of a JSON value, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def sync(path: str | Path) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Collection, Sequence
 
 from keras_ganvae import runtime
 from keras_ganvae.cli import evaluate, export, machine, pictures, process, train, web
-from keras_ganvae.cli.messages import LogFormatter, explain, printable
+from keras_ganvae.cli.messages import LogFormatter, explain, printable, shortened
 from keras_ganvae.cli.parser import Commands, Parser, suggestion
 from keras_ganvae.cli.process import PROGRAM
 from keras_ganvae.errors import InputError, Interrupted
@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if process.is_interrupted() and not isinstance(error, Interrupted):
             return process.report_interruption()
         message, code = explain(error, getattr(args, "flags", ()))
-        print(f"{PROGRAM}: {printable(message)}", file=sys.stderr)
+        print(f"{PROGRAM}: {shortened(printable(message))}", file=sys.stderr)
         return code
 
 

@@ -13,6 +13,7 @@ from keras_ganvae.errors import UserError, first_line
 # `name` or `name=value`, as errors and logs write settings.
 SETTING = re.compile(r"`([a-z][a-z0-9_]*)(?:=([^`]*))?`")
 
+MAX_LINE = 900  # characters of an error: a screenful
 FREE_SPACE = "existing files are intact; free some space and try again"
 OUT_OF_MEMORY = "out of memory; a smaller `batch_size`, `image_size`, `limit` or `count` needs less"
 # Failures of the machine, not of the program: one line, exit code 2.
@@ -136,6 +137,12 @@ def printable(text: object) -> str:
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape").decode() for char in str(text)
     )
+
+
+def shortened(line: str) -> str:
+    """A line without its middle if it is long, as with a path of thousands of characters."""
+    half = MAX_LINE // 2
+    return line if len(line) <= MAX_LINE else f"{line[:half]} ... {line[-half:]}"
 
 
 def print_lines(*lines: object) -> None:

@@ -19,7 +19,7 @@ from keras_ganvae.architectures import ResolvedConfig
 from keras_ganvae.config import MAX_INT, TrainConfig
 from keras_ganvae.data.splits import SPLITS
 from keras_ganvae.errors import InputError, first_line
-from keras_ganvae.files import replacing, write_json
+from keras_ganvae.files import check_regular, replacing, write_json
 from keras_ganvae.ownership import RUN, check_replaceable
 from keras_ganvae.priors import MixturePrior, NormalPrior
 from keras_ganvae.runs import checkpoints, lock
@@ -80,7 +80,7 @@ class Run:
         """Read a run folder's config.json.
 
         Raises:
-            InputError: there is no run, or its config.json is damaged.
+            InputError: there is no run, its config.json is damaged, or a file is a FIFO or device.
         """
         path = Path(path)
         if not path.is_dir():
@@ -88,6 +88,7 @@ class Run:
         file = path / "config.json"
         if not file.is_file():
             raise InputError(f"{path} is not a run folder: it has no config.json")
+        check_regular(path)
         try:
             record = json.loads(file.read_text())
             _check_record(record)

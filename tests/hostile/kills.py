@@ -136,7 +136,7 @@ def choose(rng: random.Random, name: str, profile: Result) -> Case:
             Fault("signal", at, int(rng.choice(SIGNALS)), exchange),
             Fault("size", rng.choice(SIZES)),
         ],
-        weights=[8, 4, 4, 3, 1],
+        weights=[10, 5, 2, 2, 1],
     )[0]
     return Case("faults", SCENARIOS[name].argv, fault=fault)
 

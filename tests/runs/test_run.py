@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import re
 import shutil
 
@@ -380,6 +381,17 @@ def test_a_prior_of_another_size(copied, mixture):
     mixture(3, 5).save(path / "prior.npz")
     with pytest.raises(InputError, match="prior.npz is damaged .its latents have 5 dimensions"):
         load_run(path).prior()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no FIFOs on this system")
+@pytest.mark.parametrize("name", ["history.csv", "model.keras", "variables.npz"])
+def test_a_fifo_does_not_hang(copied, name):
+    run = copied("gan")
+    path = next(run.rglob(name))
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(InputError, match=f"{name} is not a regular file"):
+        load_run(run)
 
 
 def test_a_checkpoint_of_another_model(copied, run_of):
