@@ -9,6 +9,7 @@ the old output is whole or the new one is, and the same command run again works.
 """
 
 import argparse
+import contextlib
 import sys
 import time
 from pathlib import Path
@@ -27,21 +28,26 @@ def main():
     parser.add_argument("--case", metavar="JSON", help="run this one case")
     args = parser.parse_args()
     began = time.monotonic()
-    with Session() as session:
+    with Session() as session, contextlib.suppress(KeyboardInterrupt):
         if args.case:
             session.check(Case.of(args.case))
         else:
-            shown = 0
-            for report in torture(session, args.seed, 60 * args.minutes, tuple(args.only)):
-                print(_progress(report, began), file=sys.stderr, flush=True)
-                for found, case in [*report.violations.values()][shown:]:
-                    print(f"{found}\n{case.to_json()}", file=sys.stderr, flush=True)
-                shown = len(report.violations)
-        report = session.report
+            _attack(session, args.seed, 60 * args.minutes, tuple(args.only))
+    report = session.report
     print(f"seed {args.seed}, {(time.monotonic() - began) / 60:.1f} minutes")
     for line in report.lines():
         print(line)
     return 1 if report.violations else 0
+
+
+def _attack(session, seed, seconds, kinds):
+    """Show the progress, and each violation as soon as it is found."""
+    began, shown = time.monotonic(), 0
+    for report in torture(session, seed, seconds, kinds):
+        print(_progress(report, began), file=sys.stderr, flush=True)
+        for found, case in [*report.violations.values()][shown:]:
+            print(f"{found}\n{case.to_json()}", file=sys.stderr, flush=True)
+        shown = len(report.violations)
 
 
 def _progress(report, began):

@@ -29,6 +29,7 @@ from hostile.case import Fault
 TESTS = Path(__file__).parents[1]
 NOBODY = 65534  # who runs the cases if the tests run as root: a defect must not harm the machine
 POLL = 0.05  # seconds
+DIE_WITH_PARENT = 1  # see prctl(2)
 MAX_OUTPUT = 200_000  # characters of a stream
 PAGE = resource.getpagesize()
 
@@ -108,8 +109,10 @@ class ForkServer:
         return self.wait(limits)
 
     def close(self) -> None:
+        """End the server, and with it the command that it runs."""
+        self._process.kill()
+        self._process.wait()
         self._process.stdin.close()
-        self._process.wait(60)
         self._process.stdout.close()
 
     def _ask(self, **request):
@@ -225,6 +228,7 @@ def _become_command(argv, root, fault, streams):
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         if os.geteuid() == 0:
             _become_nobody()
+        _libc().prctl(DIE_WITH_PARENT, signal.SIGKILL, 0, 0, 0)
         os.chdir(root / "work")
         os.environ.update(environment(root))
         sys.argv = ["keras-ganvae", *argv]
@@ -243,9 +247,13 @@ def _become_command(argv, root, fault, streams):
         os._exit(code & 0xFF)
 
 
+def _libc():
+    return ctypes.CDLL(None)
+
+
 def _become_nobody():
     """Become a user who may write little, but read all: Python may lie in root's home."""
-    libc = ctypes.CDLL(None)
+    libc = _libc()
     keep_capabilities, version, read_search = 8, 0x20080522, 1 << 2  # see prctl(2), capset(2)
     libc.prctl(keep_capabilities, 1, 0, 0, 0)
     os.setgroups([])

@@ -88,8 +88,6 @@ class Session:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        with contextlib.suppress(RuntimeError):
-            self._stop_demo()
         self.server.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
