@@ -90,7 +90,7 @@ def _json(path, damage):
     """Replace one value of a JSON document, wherever it is."""
     try:
         document = json.loads(path.read_bytes())
-    except ValueError:  # an earlier damage
+    except ValueError:  # no JSON
         document = {}
     places = list(_places(document))
     if places:
@@ -136,7 +136,7 @@ def _array(path, damage):
     try:
         with zipfile.ZipFile(path) as archive:
             members = {name: archive.read(name) for name in archive.namelist()}
-    except (zipfile.BadZipFile, OSError):  # an earlier damage
+    except (zipfile.BadZipFile, OSError):  # no archive
         return
     name = _at(sorted(members), damage.where)
     if damage.value in ARRAYS:
@@ -298,5 +298,7 @@ def _cases(draw, files) -> Case:
     victims = [name for name in READERS if files[name] for _ in range(WEIGHTS.get(name, 1))]
     victim = draw(st.sampled_from(victims))
     argv = draw(st.sampled_from(READERS[victim]))
-    done = draw(st.lists(damages(files[victim]), min_size=1, max_size=2))
-    return Case("files", argv, tuple(done))
+    several = st.lists(
+        damages(files[victim]), min_size=1, max_size=2, unique_by=lambda damage: damage.file
+    )
+    return Case("files", argv, tuple(draw(several)))

@@ -171,7 +171,7 @@ class Session:
                 kills.violations(case, self.work, functools.partial(self._run_faulty, case))
             )
         for each in case.damages:
-            with contextlib.suppress(OSError):  # the first may have made the second impossible
+            with contextlib.suppress(OSError):  # one may have made the other impossible
                 damage.apply(each, self.work)
         before = scene.snapshot(self.root, "work")
         result = self.server.run(case.argv, self.root)
