@@ -31,7 +31,7 @@ BUILD = (
     ("train", "--arch", "gan", *TINY, "--out", "gan"),
     ("export", "run", "--formats", "float32", "sampler", "--out", "bundle"),
     ("evaluate", "run", *MEASURE),
-    ("compare", "run", "gan", *MEASURE, "--out", "comparison"),
+    ("compare", "run", *MEASURE, "--out", "comparison"),
 )
 SITE = ("web", "bundle", "--out", "site")
 PRECIOUS = ("notes.md", "thesis/chapter.txt", "images/a/0.png", "data.npz")
