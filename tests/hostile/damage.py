@@ -117,7 +117,7 @@ def _places(value):
 ARRAYS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "nan": lambda array: np.full(array.shape, np.nan, np.float32),
     "infinite": lambda array: np.full(array.shape, np.inf, np.float32),
-    "none": lambda array: array[:0],
+    "none": lambda array: np.atleast_1d(array)[:0],
     "scalar": lambda array: np.float32(1),
     "flat": lambda array: array.reshape(-1),
     "deeper": lambda array: array[None],
@@ -151,8 +151,10 @@ def _array(path, damage):
 
 
 def _changed(content, change):
-    changed = io.BytesIO()
-    np.save(changed, change(np.load(io.BytesIO(content))), allow_pickle=True)
+    array, changed = np.load(io.BytesIO(content)), io.BytesIO()
+    if array.dtype.kind not in "biuf":  # text
+        array = np.zeros(array.shape, np.float32)
+    np.save(changed, change(array), allow_pickle=True)
     return changed.getvalue()
 
 

@@ -7,6 +7,7 @@ import random
 import signal
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ import pytest
 
 from hostile import kills, oracle, scene
 from hostile.case import KILL, Case, Damage, Fault
-from hostile.damage import WAYS, apply
+from hostile.damage import ARRAYS, ENCRYPTED, MEMBERS, WAYS, apply
 from hostile.forkserver import Result
 from hostile.session import signature
 
@@ -128,6 +129,16 @@ def test_every_way_damages_and_a_mirror_undoes_it(place, tmp_path_factory, how):
     assert scene.differences(before, scene.snapshot(place))
     scene.mirror(template, place)
     assert scene.snapshot(place) == before
+
+
+@pytest.mark.parametrize("value", [*ARRAYS, *MEMBERS, ENCRYPTED])
+@pytest.mark.parametrize("array", [np.arange(6).reshape(2, 3), np.float32(0.5), np.array("text")])
+def test_every_array_can_be_damaged(place, value, array):
+    path = place / "work" / "data.npz"
+    np.savez(path, x=array, y=array)
+    before = path.read_bytes()
+    apply(Damage("data.npz", "array", 0.9, value), place / "work")
+    assert path.read_bytes() != before and zipfile.is_zipfile(path)
 
 
 def test_a_case_survives_json():
