@@ -181,7 +181,7 @@ def _changes(scenario, work, before):
     return [
         name
         for name in differences(before, snapshot(work))
-        if inside.match(name) and not name.endswith(".lock")
+        if inside.match(name) and not (name.endswith(".lock") or UNFINISHED.search(name))
     ]
 
 
