@@ -15,6 +15,7 @@ MAX_LINE = 1000  # characters of an error
 UNFINISHED = re.compile(r"\.part-\d+-|\.replaced(/|$)")
 # Colours of a QR code, and what moves a progress bar, are for terminals only: here is none.
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+REWRITTEN = ("history.csv", "tensorboard", "figures", ".unfinished")
 WAITS = "--workers", "multi-worker"
 IDLE = 0.8  # of the time: a command that waits for something
 
@@ -96,7 +97,8 @@ def _outputs(case, result):
     places = [_relative(each) for each in named]
     resumed = [_relative(each) for each in option(case.argv, "--resume")]
     if result.code == 2 and case.fault is None:
-        return []  # bad input changes nothing
+        # Bad input changes nothing, but what a resumed run writes anew at each start.
+        return [f"{run}/{name}" for run in resumed for name in REWRITTEN]
     if case.command == "train":
         places += [*resumed, "runs"]
     if case.command in ("evaluate", "compare"):

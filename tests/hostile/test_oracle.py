@@ -95,6 +95,8 @@ def place(tmp_path):
         (("evaluate", "run"), 0, "run/evaluation.json", 0),
         (("evaluate", "run"), 0, "run/config.json", 1),
         (("train", "--resume", "run"), 1, "run/history.csv", 0),
+        (("train", "--resume", "run"), 2, "run/history.csv", 0),
+        (("train", "--resume", "run"), 2, "run/config.json", 1),
     ],
 )
 def test_changed_files_are_judged(place, argv, code, changed, count):
