@@ -73,6 +73,7 @@ def export_run(
     prior: str | None = None,
     sampler_weights: str = "float32",
     overwrite: bool = False,
+    signer: Any = None,
 ) -> Path:
     """Export a finished run as a bundle; see `keras_ganvae.bundle.build.export`."""
     from keras_ganvae import runtime
@@ -87,4 +88,5 @@ def export_run(
         prior=prior,
         sampler_weights=sampler_weights,
         overwrite=overwrite,
+        signer=signer,
     )

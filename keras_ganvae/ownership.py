@@ -16,8 +16,10 @@ from keras_ganvae.errors import InputError
 from keras_ganvae.files import UNFINISHED, check_parent, recover
 
 MAX_INDEX_BYTES = 2**26
-# In a bundle, although its card does not list them: the card, and what is made from it.
-UNLISTED = frozenset({"model_card.json", "README.md", "benchmark.json", "benchmark.png"})
+# In a bundle, although its card may not list them: the card, and what is made from it.
+UNLISTED = frozenset(
+    {"model_card.json", "model_card.json.minisig", "README.md", "benchmark.json", "benchmark.png"}
+)
 
 # Tells whether a path relative to the folder, with slashes, is ours; an empty folder's has one
 # at its end.

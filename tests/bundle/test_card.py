@@ -71,10 +71,10 @@ def test_signatures_are_those_of_the_files(make_facts):
     }
 
 
-def test_listing_has_all_files_but_the_card_and_the_readme(tmp_path):
+def test_listing_has_all_files_but_the_card_and_its_signature(tmp_path):
     (tmp_path / "saved_model").mkdir()
     (tmp_path / "saved_model" / "saved_model.pb").write_bytes(b"graph")
-    for name in ("model.tflite", cards.NAME, cards.README):
+    for name in ("model.tflite", cards.NAME, cards.SIGNATURE):
         (tmp_path / name).write_bytes(b"")
     assert cards.listing(tmp_path) == {
         "model.tflite": {"bytes": 0, "sha256": hashlib.sha256(b"").hexdigest()},
@@ -139,7 +139,7 @@ def test_the_psnr_of_equal_images_is_null():
         ("card.name is missing", lambda card: card.pop("name")),
         ("card.extra is not known", lambda card: card.update(extra=1)),
         ("card.schema must", lambda card: card.update(schema="other")),
-        ("card.schema_version must", lambda card: card.update(schema_version=2)),
+        ("card.schema_version must", lambda card: card.update(schema_version=3)),
         ("card.schema_version must", lambda card: card.update(schema_version=True)),
         ("card.summary must", lambda card: card.update(summary="")),
         (r"card.image.shape\[2\] must", lambda card: card["image"].update(shape=[28, 28, 4])),
