@@ -106,7 +106,7 @@ def _library() -> Any:
         import minisign
     except ModuleNotFoundError as error:
         raise InputError(
-            f"signatures need the Python package {error.name}; install keras-ganvae[sign]"
+            "signatures need the Python package py-minisign; install keras-ganvae[sign]"
         ) from error
     return minisign
 

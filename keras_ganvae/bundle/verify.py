@@ -1,9 +1,9 @@
-"""Verify that a bundle draws what was trained: checksums, lint, parity with golden.npz.
+"""Verify that a bundle draws what was trained: digest, checksums, lint, parity with golden.npz.
 
 Whatever the card states of a model file is compared with the file: its name decides which
 checks apply, and reading and running it gives the rest.
 
-Needs the bundle, numpy and the LiteRT interpreter, nothing else.
+Needs the bundle, numpy, rfc8785 and the LiteRT interpreter; signatures need py-minisign.
 """
 
 import math

@@ -143,6 +143,17 @@ def test_cards_that_are_not_json(bundle_copy, text):
         Bundle.open(folder)
 
 
+def test_the_name_of_a_file_decides_on_its_variant(bundle_copy):
+    folder = bundle_copy("vae")
+    record = json.loads((folder / CARD).read_text())
+    record["files"]["model_int8.tflite"]["variant"] = "float32"
+    record["files"]["model.tflite"]["variant"] = "mine"
+    (folder / CARD).write_text(json.dumps(card.sealed(record)))
+    bundle = Bundle.open(folder)
+    assert bundle.variants == {variant: name for name, variant in card.MODELS.items()}
+    assert bundle.model_file("float32").path == str(folder / "model.tflite")
+
+
 def test_unknown_variant(tiny_bundle):
     with pytest.raises(InputError, match="no variant int4; it has float32"):
         Bundle.open(tiny_bundle("vae")).model("int4")

@@ -4,7 +4,9 @@ import dataclasses
 import functools
 import json
 import math
+import random
 import shutil
+import string
 
 import numpy as np
 import pytest
@@ -147,6 +149,51 @@ def test_parity(bundle_copy, relisted, fault):
     relisted(folder)
     with pytest.raises(GateFailed, match=reason):
         verify(folder)
+
+
+def test_any_digit_of_the_card(bundle_copy):
+    """200 edits of one digit anywhere: in texts, numbers, checksums and the digest itself."""
+    folder = bundle_copy("vae")
+    path = folder / card.NAME
+    intact = path.read_text()
+    digits = [i for i, char in enumerate(intact) if char in string.digits]
+    rng = random.Random(0)
+    for spot in rng.sample(digits, 200):
+        digit = rng.choice(string.digits.replace(intact[spot], ""))
+        path.write_text(f"{intact[:spot]}{digit}{intact[spot + 1 :]}")
+        with pytest.raises(GateFailed, match=card.NAME) as failed:
+            verify(folder)
+        assert "\n" not in str(failed.value)
+        with pytest.raises(InputError, match=card.NAME):
+            Bundle.open(folder)
+    path.write_text(intact)
+    assert verify(folder)["files"]
+
+
+# What no check of the files can tell: a digest can.
+WORDS = {
+    "metrics": lambda record: record["metrics"].update(float32={"frechet": 0.1}),
+    "the training": lambda record: record["training"].update(epochs=1000),
+    "the data": lambda record: record["dataset"].update(name="imagenet"),
+    "the license": lambda record: record.update(license="none"),
+    "the command": lambda record: record.update(command="rm"),
+    "versions": lambda record: record["versions"].update(numpy="9"),
+    "parity within the limits": lambda record: record["files"]["model.tflite"]["parity"].update(
+        max_error=1e-9
+    ),
+}
+
+
+@pytest.mark.parametrize("what", WORDS)
+def test_what_no_file_shows(bundle_copy, command, tmp_path, what):
+    folder = bundle_copy("vae")
+    record = json.loads((folder / card.NAME).read_text())
+    WORDS[what](record)
+    (folder / card.NAME).write_text(json.dumps(record))
+    code, _, err = command("verify", folder)
+    assert code == 1 and "digest is not that of the card, which was changed" in err
+    code, _, err = command("sample", folder, "--count", 1, "--out", tmp_path / "x.png")
+    assert code == 2 and "digest is not" in err and err.count("\n") == 1
 
 
 def test_another_mixture(bundle_copy, relisted):
