@@ -18,6 +18,7 @@ GAP_GREY = 96  # visible next to black and next to white
 CAPTION_SIZE = 13  # font size in pixels
 MIN_SIDE = 560  # `enlarge` brings the shorter side to about this many pixels
 MAX_FACTOR = 8
+BLOCK = 2**20  # pixels converted at a time: intermediate results take several times their memory
 
 
 def to_uint8(images: np.ndarray) -> np.ndarray:
@@ -28,10 +29,15 @@ def to_uint8(images: np.ndarray) -> np.ndarray:
             network is wrong.
     """
     images = np.asarray(images, np.float32)
-    # Rounding in a rescaled tanh may exceed 1 by an ulp or two.
-    if not (images >= -1e-6).all() or not (images <= 1 + 1e-6).all():
-        raise ValueError(f"pixels must be in [0, 1], not {images.min()} to {images.max()}")
-    return np.rint(images * 255).clip(0, 255).astype(np.uint8)
+    result = np.empty(images.shape, np.uint8)
+    floats, levels = images.reshape(-1), result.reshape(-1)
+    for start in range(0, images.size, BLOCK):
+        block = floats[start : start + BLOCK]
+        # Rounding in a rescaled tanh may exceed 1 by an ulp or two.
+        if not (block >= -1e-6).all() or not (block <= 1 + 1e-6).all():
+            raise ValueError(f"pixels must be in [0, 1], not {images.min()} to {images.max()}")
+        levels[start : start + BLOCK] = np.rint(block * 255).clip(0, 255)
+    return result
 
 
 def grid(images: np.ndarray, columns: int | None = None) -> np.ndarray:

@@ -51,6 +51,10 @@ class MixturePrior:
 
     def draw(self, seeds: np.ndarray) -> np.ndarray:
         """Draw one z for each image seed, int32 (N,): float32 (N, latent_dim)."""
+        work = self.latent_dim**2 + self.components
+        return random.in_blocks(self._draw, seeds, self.latent_dim, work)
+
+    def _draw(self, seeds):
         thresholds = random.choice_thresholds(self.weights)
         component = random.choices(seeds, thresholds, self.latent_dim)
         epsilon = random.normals(seeds, self.latent_dim)
