@@ -9,6 +9,7 @@ import os
 import re
 import secrets
 import shutil
+import stat
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -246,9 +247,23 @@ def write_json(path: str | Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2) + "\n")
 
 
+def readable(path: str | os.PathLike) -> Path:
+    """Return the path of a file to read, unless it is a pipe or a device.
+
+    Opening a pipe waits for a writer, which may never come.
+
+    Raises:
+        OSError: there is no such file, or it is a pipe, a socket or a device.
+    """
+    mode = os.stat(path).st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # to open a folder is an error anyway
+        raise OSError(errno.ENXIO, "not a regular file", os.fspath(path))
+    return Path(path)
+
+
 def sha256_of(path: str | Path) -> str:
     """The hexadecimal SHA-256 checksum of a file."""
-    with open(path, "rb") as file:
+    with open(readable(path), "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
-from keras_ganvae.files import replacing
+from keras_ganvae.files import readable, replacing
 
 GAP = 2  # pixels between the images of a grid
 GAP_GREY = 96  # visible next to black and next to white
@@ -100,6 +100,6 @@ def save_png(path: str | Path, picture: np.ndarray, description: str = "") -> No
 
 def load_png(path: str | Path) -> np.ndarray:
     """Read a PNG that `save_png` wrote: uint8 (H, W, C)."""
-    with Image.open(path) as image:
+    with Image.open(readable(path)) as image:
         picture = np.asarray(image)
     return picture[..., None] if picture.ndim == 2 else picture

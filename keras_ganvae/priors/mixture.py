@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_ganvae.files import replacing
+from keras_ganvae.files import readable, replacing
 from keras_ganvae.priors import random
 
 MAX_WEIGHT_ERROR = 1e-3  # of the sum of float32 weights
@@ -76,7 +76,7 @@ class MixturePrior:
             ValueError, KeyError: it is not a mixture.
         """
         # np.load(path) would leave a truncated archive open.
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
+        with open(readable(path), "rb") as file, np.load(file, allow_pickle=False) as arrays:
             held_out = {
                 name.removeprefix(HELD_OUT): float(arrays[name])
                 for name in arrays

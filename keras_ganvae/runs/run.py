@@ -19,7 +19,7 @@ from keras_ganvae.architectures import ResolvedConfig
 from keras_ganvae.config import MAX_INT, TrainConfig
 from keras_ganvae.data.splits import SPLITS
 from keras_ganvae.errors import InputError, first_line
-from keras_ganvae.files import replacing, write_json
+from keras_ganvae.files import readable, replacing, write_json
 from keras_ganvae.ownership import RUN, check_replaceable
 from keras_ganvae.priors import MixturePrior, NormalPrior
 from keras_ganvae.runs import checkpoints, lock
@@ -142,7 +142,7 @@ class Run:
             InputError: there is none, or it is damaged.
         """
         try:
-            with open(self.history_file, newline="") as file:
+            with open(readable(self.history_file), newline="") as file:
                 rows = [
                     {k: int(v) if k == "epoch" else float(v) for k, v in row.items()}
                     for row in csv.DictReader(file)
@@ -201,7 +201,7 @@ class Run:
         import keras_ganvae.models  # noqa: F401 (registers the classes)
 
         try:
-            model = keras.saving.load_model(self.model_file)
+            model = keras.saving.load_model(readable(self.model_file))
             self._check_model(model)
             return model
         except Exception as error:  # whatever Keras's zip and HDF5 readers raise
