@@ -46,8 +46,8 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
     _check_replaceable(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with _temporary_path(path) as temporary:
-        temporary.touch(exist_ok=False)
         try:
+            temporary.touch(exist_ok=False)
             with _naming_full_disk(path):
                 yield temporary
             sync(temporary)
@@ -87,8 +87,8 @@ def temporary_folder(path: Path, mode: int = 0o777) -> Iterator[Path]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with _temporary_path(path) as temporary:
-        temporary.mkdir(mode)
         try:
+            temporary.mkdir(mode)
             yield temporary
         finally:
             shutil.rmtree(temporary, ignore_errors=True)

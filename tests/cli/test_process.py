@@ -190,6 +190,52 @@ sys.exit(subprocess.call([sys.executable, "-c", {"MODULE, NUMBER, HOW = 'numpy',
     assert done.returncode == 2 and "no-bundle" in done.stderr
 
 
+# Interrupts the writing of the second picture, and the removal of the pictures again.
+INTERRUPTED_TWICE = """
+import shutil, signal, sys, time
+from keras_ganvae.cli import process
+from keras_ganvae.plots import output
+
+save_png, rmtree = output.save_png, shutil.rmtree
+
+def interrupted_save(path, *arguments):
+    save_png(path, *arguments)
+    if path.stem == "1":
+        signal.raise_signal(NUMBER)
+
+def interrupted_rmtree(*arguments, **options):
+    signal.raise_signal(NUMBER)
+    time.sleep(SLEEP)
+    rmtree(*arguments, **options)
+
+process.GRACE = GRACE
+output.save_png, shutil.rmtree = interrupted_save, interrupted_rmtree
+sys.exit(process.run())
+"""
+
+
+def _interrupted_twice(number, grace, sleep, *arguments):
+    settings = f"NUMBER, GRACE, SLEEP = {int(number)}, {grace}, {sleep}"
+    done = _call([sys.executable, "-c", f"{settings}{INTERRUPTED_TWICE}", *arguments])
+    return done.returncode, done.stdout, done.stderr
+
+
+@posix
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_signal_does_not_interrupt_the_removal_of_temporary_files(
+    tiny_bundle, tmp_path, number
+):
+    arguments = ["sample", tiny_bundle("vae"), "--count", "4", "--out", f"{tmp_path}/pictures/"]
+    assert _interrupted_twice(number, 60, 0, *arguments) == STOPPED
+    assert not list(tmp_path.iterdir())
+
+
+@posix
+def test_a_later_signal_ends_a_removal_that_hangs(tiny_bundle, tmp_path):
+    arguments = ["sample", tiny_bundle("vae"), "--count", "4", "--out", f"{tmp_path}/pictures/"]
+    assert _interrupted_twice(signal.SIGTERM, 0, 1000, *arguments) == STOPPED
+
+
 # Limits of the process
 
 
