@@ -19,10 +19,10 @@ from keras_ganvae.architectures import ResolvedConfig
 from keras_ganvae.config import MAX_INT, TrainConfig
 from keras_ganvae.data.splits import SPLITS
 from keras_ganvae.errors import InputError, first_line
-from keras_ganvae.files import readable, replacing, write_json
+from keras_ganvae.files import readable, replacing, sha256_of, write_json
 from keras_ganvae.ownership import RUN, check_replaceable
 from keras_ganvae.priors import MixturePrior, NormalPrior
-from keras_ganvae.runs import checkpoints, lock
+from keras_ganvae.runs import checkpoints, identity, lock
 
 # Settings that older runs lack.
 LATER = ("gradient_penalty", "match_contrast")
@@ -200,26 +200,25 @@ class Run:
 
         import keras_ganvae.models  # noqa: F401 (registers the classes)
 
+        # Not of `self.record`: the run may have been extended since it was opened.
+        recorded = Run.open(self.path).record.get(identity.KEY)
         try:
+            identity.check_file(self.model_file, recorded)
             model = keras.saving.load_model(readable(self.model_file))
-            self._check_model(model)
+            shape = tuple(self.record["dataset"]["image_shape"])
+            identity.check_model(model, self.config, shape)
+            if recorded is None:
+                identity.check_layers(model, self.config, shape)
             return model
         except Exception as error:  # whatever Keras's zip and HDF5 readers raise
             self.check_finished()
+            damage = f"{self.model_file} is damaged ({first_line(error).rstrip('.')})"
+            if not checkpoints.folders(self.checkpoints):
+                remedy = "there is no checkpoint to write it again from: train the run again"
+                raise InputError(f"{damage}; {remedy}") from error
             raise InputError(
-                f"{self.model_file} is damaged ({first_line(error).rstrip('.')}); delete it and"
-                " resume the run to write it again",
-                resume=self.path,
+                f"{damage}; delete it and resume the run to write it again", resume=self.path
             ) from error
-
-    def _check_model(self, model):
-        """ValueError if it is not the model of this run, as far as its inputs and outputs show."""
-        kind = getattr(model, "kind", "other")
-        if kind != architectures.kind_of(self.config.arch):
-            raise ValueError(f"it holds no {self.config.arch}, but a model of kind {kind}")
-        expected = self.config.latent_dim, tuple(self.record["dataset"]["image_shape"])
-        if (model.latent_dim, tuple(model.image_shape)) != expected:
-            raise ValueError("its latents or images have another size than config.json says")
 
     def _model_in_training(self):
         dataset = self.record["dataset"]
@@ -270,9 +269,12 @@ class Run:
             ) from error
 
     def save_model(self, model: Any) -> None:
-        """Write model.keras, which marks the run as finished."""
+        """Write model.keras, which marks the run as finished, and its checksum in config.json."""
         with replacing(self.model_file) as beside:
             model.save(beside)
+            # Before the file has its name: a crash in between leaves an unfinished run.
+            self.record[identity.KEY] = sha256_of(beside)
+            self.write_config()
         (self.path / UNFINISHED).unlink(missing_ok=True)
 
 
