@@ -77,7 +77,7 @@ def _catch_signals():
     """Raise KeyboardInterrupt on every signal that asks the process to end: it cleans up."""
     for number in _signals():
         # A shell's background job ignores SIGINT, and `nohup` SIGHUP.
-        if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+        if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _interrupt)
     sys.unraisablehook = _repeat_swallowed_interrupt
 

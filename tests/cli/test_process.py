@@ -162,6 +162,38 @@ def test_an_interrupt_at_start_is_one_line(module):
     assert _interrupted(module, "--version") == STOPPED
 
 
+# As the script that pip installs, until it calls `main`.
+SCRIPT = """
+import sys
+sys.argv[0] = "/bin/keras-ganvae"
+from keras_ganvae.__main__ import main
+import signal
+
+class Swallowing:
+    def __del__(self):
+        signal.raise_signal(signal.SIGINT)
+
+{interrupt}
+sys.exit(main())
+"""
+
+
+@posix
+@pytest.mark.parametrize(
+    "interrupt", ["signal.raise_signal(signal.SIGINT)", "Swallowing()"], ids=["raised", "swallowed"]
+)
+def test_an_interrupt_before_main_is_one_line(interrupt):
+    done = _call([sys.executable, "-c", SCRIPT.format(interrupt=interrupt), "--version"])
+    assert (done.returncode, done.stdout, done.stderr) == STOPPED
+
+
+@posix
+def test_other_programs_keep_their_handlers():
+    code = "import signal, keras_ganvae.__main__; print(signal.getsignal(signal.SIGINT))"
+    done = _call([sys.executable, "-c", code])
+    assert "default_int_handler" in done.stdout
+
+
 @posix
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("how", ["raised", "converted", "swallowed"])
