@@ -7,6 +7,7 @@ import contextlib
 import csv
 import dataclasses
 import json
+import logging
 import os
 import shlex
 import sys
@@ -22,7 +23,9 @@ from keras_ganvae.errors import InputError, first_line
 from keras_ganvae.files import readable, replacing, sha256_of, write_json
 from keras_ganvae.ownership import RUN, check_replaceable
 from keras_ganvae.priors import MixturePrior, NormalPrior
-from keras_ganvae.runs import checkpoints, identity, lock
+from keras_ganvae.runs import checkpoints, identity, lock, machine, model_file
+
+log = logging.getLogger("keras_ganvae")
 
 # Settings that older runs lack.
 LATER = ("gradient_penalty", "match_contrast")
@@ -58,7 +61,7 @@ class Run:
             "config": config.to_dict(),
             "dataset": dataset_record(dataset),
             "trained_on": trained_on,
-            "versions": runtime.versions(),
+            **machine.here(),
             "command": shlex.join(["keras-ganvae", *sys.argv[1:]]),
         }
         # First, so that a folder that a crash leaves is known as a run.
@@ -71,6 +74,23 @@ class Run:
         """The run with more epochs to train; `write_config` records it."""
         config = dataclasses.replace(self.config, epochs=epochs)
         return Run(self.path, config, self.record | {"config": config.to_dict()})
+
+    def record_machine(self) -> None:
+        """Warn, and record it, if this is not the machine that the run began on."""
+        changes = machine.differences(self.record)
+        if not changes:
+            return
+        log.warning(
+            "%s began on another machine (%s): it will equal an uninterrupted run up to rounding,"
+            " not byte for byte",
+            self.path,
+            "; ".join(changes),
+        )
+        others, now = self.record.get("resumed_on"), machine.here()
+        others = others if isinstance(others, list) else []
+        if now not in others:
+            self.record["resumed_on"] = [*others, now]
+            self.write_config()
 
     def write_config(self) -> None:
         write_json(self.path / "config.json", self.record)
@@ -271,7 +291,7 @@ class Run:
     def save_model(self, model: Any) -> None:
         """Write model.keras, which marks the run as finished, and its checksum in config.json."""
         with replacing(self.model_file) as beside:
-            model.save(beside)
+            model_file.save(model, beside)
             # Before the file has its name: a crash in between leaves an unfinished run.
             self.record[identity.KEY] = sha256_of(beside)
             self.write_config()

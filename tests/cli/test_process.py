@@ -323,8 +323,11 @@ def test_the_environment_changes_no_result(trained_with, tmp_path):
         "MPLBACKEND": "junk",
         "PYTHONWARNINGS": "error",
         "PYTHONIOENCODING": "ascii",
+        "PYTHONHASHSEED": "7",
     }
     assert trained_with("kürbis", odd) == trained_with("plain", {})
+    models = [(tmp_path / name / "model.keras").read_bytes() for name in ("kürbis", "plain")]
+    assert models[0] == models[1]
 
 
 def test_a_keras_json_that_keras_rejects_is_one_line(tmp_path):
