@@ -267,6 +267,11 @@ def sha256_of(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def sha256_of_json(value: Any) -> str:
+    """The hexadecimal SHA-256 checksum of a JSON value, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
 def sync(path: str | Path) -> None:
     """Flush a file or folder to the disk (fsync)."""
     windows = os.name == "nt"

@@ -12,7 +12,7 @@ from collections.abc import Collection, Sequence
 
 from keras_ganvae import runtime
 from keras_ganvae.cli import evaluate, export, machine, pictures, process, train, web
-from keras_ganvae.cli.messages import LogFormatter, explain
+from keras_ganvae.cli.messages import LogFormatter, explain, shortened
 from keras_ganvae.cli.parser import Commands, Parser, suggestion
 from keras_ganvae.cli.process import PROGRAM
 from keras_ganvae.errors import InputError, Interrupted, printable
@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if process.is_interrupted() and not isinstance(error, Interrupted):
             return process.report_interruption()
         message, code = explain(error, getattr(args, "flags", ()))
-        print(f"{PROGRAM}: {printable(message)}", file=sys.stderr)
+        print(f"{PROGRAM}: {shortened(printable(message))}", file=sys.stderr)
         return code
 
 
@@ -58,6 +58,19 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     Raises:
         InputError: an unknown command or option, or a missing or malformed value.
     """
+    parser, commands = build_parser()
+    _check_command(argv, commands)
+    _check_dashes(argv)
+    args, unknown = parser.parse_known_args(argv)
+    command = commands.get(argv[0], parser)
+    if unknown:
+        command.reject(unknown[0])
+    args.flags = frozenset(command.flags)
+    return args
+
+
+def build_parser() -> tuple[Parser, dict[str, Parser]]:
+    """The parser of the program, and those of its commands by name."""
     parser = Parser(
         prog=PROGRAM,
         description="Train small GANs and VAEs, compare them, ship the winner to a phone.",
@@ -70,13 +83,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         group.add(commands)
     for each in commands.choices.values():
         each.add_argument("--debug", action="store_true", help="show tracebacks and all logs")
-    _check_command(argv, commands.choices)
-    args, unknown = parser.parse_known_args(argv)
-    command = commands.choices.get(argv[0], parser)
-    if unknown:
-        command.reject(unknown[0])
-    args.flags = frozenset(command.flags)
-    return args
+    return parser, dict(commands.choices)
 
 
 def _print_traceback() -> None:
@@ -88,6 +95,13 @@ def _check_command(argv: Sequence[str], known: Collection[str]) -> None:
     if argv and not argv[0].startswith("-") and argv[0] not in known:
         hint = suggestion(argv[0], known, f"commands: {', '.join(known)}")
         raise InputError(f"unknown command '{argv[0]}'; {hint}")
+
+
+def _check_dashes(argv: Sequence[str]) -> None:
+    """Refuse "--" as a value: argparse of Python 3.11 drops it, and the value would be []."""
+    for option, _, value in (argument.partition("=") for argument in argv):
+        if option.startswith("--") and value == "--":
+            raise InputError(f"argument {option}: expected a value, not '--'")
 
 
 def _check_text(argv: Sequence[str]) -> None:

@@ -13,6 +13,7 @@ from keras_ganvae.errors import UserError, first_line, printable
 # `name` or `name=value`, as errors and logs write settings.
 SETTING = re.compile(r"`([a-z][a-z0-9_]*)(?:=([^`]*))?`")
 
+MAX_LINE = 900  # characters of an error: a screenful
 FREE_SPACE = "existing files are intact; free some space and try again"
 OUT_OF_MEMORY = "out of memory; a smaller `batch_size`, `image_size`, `limit` or `count` needs less"
 # Failures of the machine, not of the program: one line, exit code 2.
@@ -31,6 +32,8 @@ MACHINE_ERRORS = {
     errno.ELOOP: "symbolic links form a loop",
     errno.ENXIO: "expected a file, found a device",
     errno.ENOMEM: OUT_OF_MEMORY,
+    errno.EMFILE: "this process has too many files open (ulimit -n)",
+    errno.ENFILE: "this machine has too many files open",
 }
 # The same for exceptions without an errno, by the start of the message: from pathlib and the
 # file functions.
@@ -40,7 +43,7 @@ PATH_ERRORS = {
     "Could not determine home directory": "a path starts with ~ and no known user",
 }
 # They explain any error that they caused, such as that a file seems damaged.
-SCARCE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOMEM)
+SCARCE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 # How C++ libraries say it: they pass on no number.
 SCARCE_TEXTS = {os.strerror(number): number for number in SCARCE} | {
     "failed to map segment": errno.ENOMEM,
@@ -124,6 +127,12 @@ def _scarce(error: BaseException) -> int | None:
 def _machine_error(number: int, error: BaseException) -> str:
     where = getattr(error, "filename", None)
     return MACHINE_ERRORS[number] + (f" ({where})" if where else "")
+
+
+def shortened(line: str) -> str:
+    """A line without its middle if it is long, as with a path of thousands of characters."""
+    half = MAX_LINE // 2
+    return line if len(line) <= MAX_LINE else f"{line[:half]} ... {line[-half:]}"
 
 
 def print_lines(*lines: object) -> None:

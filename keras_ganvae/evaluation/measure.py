@@ -12,7 +12,7 @@ import numpy as np
 from keras_ganvae.errors import InputError
 from keras_ganvae.evaluation.floor import IMAGE_STEPS, Progress, RealImages, stepper
 from keras_ganvae.evaluation.protocol import RESULT, Settings, describe
-from keras_ganvae.files import readable, write_json
+from keras_ganvae.files import readable, sha256_of_json, write_json
 from keras_ganvae.metrics import likelihood
 from keras_ganvae.metrics.estimate import Estimate
 from keras_ganvae.metrics.smoothness import smoothness
@@ -27,6 +27,7 @@ log = logging.getLogger("keras_ganvae")
 
 SCHEMA = "keras-ganvae/evaluation"
 SCHEMA_VERSION = 2
+CHECKSUM = "result_sha256"  # of everything else in the result
 
 
 def evaluate(
@@ -99,6 +100,7 @@ def evaluate(
         }
     if hash_of(run) != model_hash:
         raise InputError(f"{run.path} was trained while it was measured; evaluate it again")
+    result[CHECKSUM] = sha256_of_json(result)
     write_json(run.path / RESULT, result)
     write_evaluation(run.tensorboard, _values(result), result["cost"]["epochs"])
     return result
@@ -155,10 +157,11 @@ def read_result(run: Run) -> dict | None:
     """The run's evaluation.json; None if it is missing, damaged or of another version."""
     try:
         result = json.loads(readable(run.path / RESULT).read_text())
-    except (OSError, ValueError, RecursionError):
+        content = {name: value for name, value in result.items() if name != CHECKSUM}
+        intact = result[CHECKSUM] == sha256_of_json(content)
+    except (OSError, ValueError, LookupError, AttributeError, RecursionError):
         return None
-    same = isinstance(result, dict) and result.get("schema") == SCHEMA
-    return result if same and result.get("schema_version") == SCHEMA_VERSION else None
+    return result if intact and result["schema_version"] == SCHEMA_VERSION else None
 
 
 def cost(run: Run, model: Any) -> dict:

@@ -7,7 +7,6 @@ on disk, and `manifest.json` has their checksums: a crash never leaves a checkpo
 loads and is wrong.
 """
 
-import hashlib
 import json
 import logging
 import shutil
@@ -20,7 +19,7 @@ import numpy as np
 from keras_ganvae import runtime
 from keras_ganvae.data.position import Position
 from keras_ganvae.errors import GateFailed, InputError
-from keras_ganvae.files import readable, replacing_folder, sha256_of
+from keras_ganvae.files import readable, replacing_folder, sha256_of, sha256_of_json
 
 log = logging.getLogger("keras_ganvae")
 
@@ -58,7 +57,7 @@ def save(
             "position": asdict(position),
             "sha256": {file.name: sha256_of(file) for file in sorted(folder.iterdir())},
         }
-        manifest["manifest_sha256"] = _digest(manifest)
+        manifest["manifest_sha256"] = sha256_of_json(manifest)
         (folder / "manifest.json").write_text(json.dumps(manifest, indent=2))
     for old in folders(checkpoints)[:-KEPT]:
         shutil.rmtree(old)
@@ -139,7 +138,7 @@ def _folder_name(position):
 def _read(folder):
     try:
         manifest = json.loads(readable(folder / "manifest.json").read_text())
-        if manifest.pop("manifest_sha256") != _digest(manifest):
+        if manifest.pop("manifest_sha256") != sha256_of_json(manifest):
             raise DamagedCheckpoint("manifest.json does not match its checksum")
         if _folder_name(Position(**manifest["position"])) != folder.name:
             raise DamagedCheckpoint("manifest.json belongs to another checkpoint")
@@ -176,7 +175,3 @@ def _check_origin(folder, manifest, fingerprint):
             f"checkpoint {folder} was written with other data"
             f" (fingerprint {manifest['fingerprint'][:12]}, now {fingerprint[:12]})"
         )
-
-
-def _digest(manifest):
-    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()

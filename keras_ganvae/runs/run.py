@@ -100,7 +100,7 @@ class Run:
         """Read a run folder's config.json.
 
         Raises:
-            InputError: there is no run, or its config.json is damaged.
+            InputError: there is no run, its config.json is damaged, or a file is a FIFO or device.
         """
         path = Path(path)
         if not path.is_dir():

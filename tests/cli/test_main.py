@@ -116,6 +116,7 @@ BAD = {
     "unknown option": ("train --arch vae --epoch 3", "'--epoch'; did you mean --epochs?"),
     "stray word": ("train --arch vae now", "unknown argument 'now'"),
     "value missing": ("train --arch", "--arch: expected one argument"),
+    "only dashes": ("sample run --out=--", "--out: expected a value, not '--'"),
     "epochs 0": ("train --arch vae --epochs 0", "--epochs must be at least 1, not 0"),
     "epochs a word": ("train --arch vae --epochs many", "invalid int value: 'many'"),
     "batch -1": ("train --arch vae --batch-size -1", "--batch-size must be at least 1, not -1"),

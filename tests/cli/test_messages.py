@@ -12,6 +12,7 @@ from keras_ganvae.cli.messages import (
     explain,
     flag,
     print_lines,
+    shortened,
     with_flags,
 )
 from keras_ganvae.errors import GateFailed, InputError, Interrupted, printable
@@ -109,6 +110,7 @@ def test_log_lines_show_flags():
     [
         (MemoryError(), "out of memory"),
         (OSError(errno.EFBIG, "File too large"), "size limit"),
+        (OSError(errno.EMFILE, "Too many open files"), "too many files open (ulimit -n)"),
         (RuntimeError("UNKNOWN: model.bin: No space left on device"), "the disk is full"),
         (ImportError("x.so: failed to map segment from shared object"), "out of memory"),
     ],
@@ -121,6 +123,14 @@ def test_what_the_machine_lacks_is_not_blamed_on_a_file(cause, shown):
     failed = GateFailed("a.npz is damaged; delete it")
     failed.__cause__ = damaged
     assert explain(failed) == explain(cause)
+
+
+def test_an_error_fits_on_a_screen(command):
+    """It keeps its start, which says what is wrong, and its end, which says what to do."""
+    code, _, err = command("verify", "a/" * 2000)
+    assert code == 2 and len(err) < 1000 and err.count("\n") == 1
+    assert err.startswith("keras-ganvae: ") and " ... " in err
+    assert shortened("x" * 900) == "x" * 900
 
 
 NAME = "a\x1b[2J\x07\nb\r\x9b\u202e\u2028\udcff"

@@ -66,12 +66,21 @@ def test_an_earlier_result_is_reused_under_the_same_protocol_only(results, copie
     run = copies["gan"]
     file = run.path / "evaluation.json"
     assert json.loads(file.read_text()) == results["gan"]
-    marked = results["gan"] | {"cost": "from the file"}
-    file.write_text(json.dumps(marked))
-    assert evaluate(run, SETTINGS) == marked
-    assert evaluate(run, dataclasses.replace(SETTINGS, samples=151))["cost"] != "from the file"
-    file.write_text(json.dumps(marked | {"model_hash": "of another model"}))
-    assert evaluate(run, SETTINGS)["cost"] == results["gan"]["cost"]
+    written = file.stat().st_mtime_ns
+    assert evaluate(run, SETTINGS) == results["gan"]
+    assert file.stat().st_mtime_ns == written
+    other = evaluate(run, dataclasses.replace(SETTINGS, samples=151))
+    assert other["protocol"]["samples"] == 151
+    assert json.loads(file.read_text()) == other
+
+
+@pytest.mark.parametrize(
+    "change", [{"cost": {}}, {"samples": None}, {"model_hash": "x"}, {"result_sha256": None}]
+)
+def test_an_edited_result_is_measured_again(results, copies, change):
+    run = copies["gan"]
+    (run.path / "evaluation.json").write_text(json.dumps(results["gan"] | change))
+    assert evaluate(run, SETTINGS) == results["gan"]
 
 
 def test_tensorboard_shows_the_metrics(results, copies):
