@@ -18,8 +18,8 @@ import tensorflow as tf
 
 from keras_ganvae.data.pipeline import Block, Feed
 from keras_ganvae.data.position import Position
-from keras_ganvae.distributed.placement import Placement
 from keras_ganvae.distributed.cluster import agreed
+from keras_ganvae.distributed.placement import Placement
 from keras_ganvae.runs import checkpoints
 
 log = logging.getLogger("keras_ganvae")

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import tensorflow as tf
-
 from keras_ganvae import architectures, runtime
 from keras_ganvae.architectures import ResolvedConfig
 from keras_ganvae.config import TrainConfig

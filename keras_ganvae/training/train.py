@@ -113,7 +113,7 @@ def resume(
             span and stays at its final value beyond it.
         checkpoint_minutes, cluster: see `train`.
         overrides: settings of this machine that replace the run's, by name: `strategy`,
-            `replicas`, `device`, `cache`.
+            `replicas`, `device`, `cache`, `steps_per_execution`.
 
     Raises:
         InputError: there is no such run, its data has changed, another process holds it, no
