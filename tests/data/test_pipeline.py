@@ -154,8 +154,7 @@ def _executions(feed, blocks, replicas=1):
 
 @pytest.mark.parametrize("kind", [np.asarray, Fetched])
 @pytest.mark.parametrize("count", [COUNT, 20], ids=["partial", "whole"])
-@pytest.mark.parametrize("width", [1, 2, None])
-@pytest.mark.parametrize("steps", [1, 2, 3, 5, 7])
+@pytest.mark.parametrize(("steps", "width"), [(1, None), (3, 2), (3, None), (7, 2)])
 def test_executions_have_their_steps_and_the_batches_of_one_at_a_time(
     numbered, kind, count, width, steps
 ):
