@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from keras_ganvae.errors import InputError, first_line
+from keras_ganvae.files import readable
 
 PRESETS = ("default", "paper")
 OPTIMIZERS = ("adam", "sgd")
@@ -314,7 +315,7 @@ def read_toml(path: str | Path) -> dict[str, typing.Any]:
         InputError: the file can't be read, is not TOML, or has an unknown key.
     """
     try:
-        values = tomllib.loads(Path(path).read_text())
+        values = tomllib.loads(readable(path).read_text())
     except OSError as error:
         raise InputError(f"can't read config file {path}: {error.strerror}") from error
     except ValueError as error:  # an integer of thousands of digits, too

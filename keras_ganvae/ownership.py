@@ -172,6 +172,22 @@ def remove_own(folder: Path, kind: Kind, keep: Collection[str] = ()) -> None:
                 parent.rmdir()
 
 
+def own_files(folder: Path, kind: Kind, under: str) -> list[Path]:
+    """The files of a run, bundle or site below one of its folders, sorted.
+
+    Args:
+        under: the folder's path, relative to `folder`.
+    """
+    owns = kind.owner(folder) or kind.early
+    below = folder / under
+    if below.is_symlink() or not below.is_dir():
+        return []
+    files = sorted(below / name for name in _entries(below))
+    return [
+        file for file in files if _is_regular(file) and owns(file.relative_to(folder).as_posix())
+    ]
+
+
 def check_output(out: str | os.PathLike, setting: str = "out") -> None:
     """Check that an output would not replace a file of a run, a bundle, a site or a comparison.
 

@@ -33,7 +33,7 @@ import time
 
 from keras_ganvae import architectures, runtime
 from keras_ganvae.config import PRESETS, TrainConfig
-from keras_ganvae.distributed.placement import THREADS
+from keras_ganvae.runtime import THREADS
 
 IMAGE_SHAPE = (28, 28, 1)
 SIDE = 2048

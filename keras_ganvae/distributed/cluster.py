@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_ganvae import runtime
-from keras_ganvae.errors import GateFailed, InputError, Interrupted, first_line
+from keras_ganvae.errors import GateFailed, InputError, Interrupted, first_line, printable
 
 log = logging.getLogger("keras_ganvae")
 # Goes to the worker's log file only, not to its terminal.
@@ -153,8 +153,8 @@ def _report_missing(cluster, arrived):
         if time.monotonic() > end:
             # TensorFlow's wait can't be interrupted, and nothing has been written yet.
             print(
-                f"keras-ganvae: workers {', '.join(missing)} did not start within {START_MINUTES}"
-                " minutes; check their addresses and restart all workers",
+                f"keras-ganvae: workers {printable(', '.join(missing))} did not start within"
+                f" {START_MINUTES} minutes; check their addresses and restart all workers",
                 file=sys.stderr,
                 flush=True,
             )
@@ -165,7 +165,7 @@ def _listens(worker):
     try:
         with socket.create_connection(_host_and_port(worker), timeout=1):
             return True
-    except OSError:
+    except (OSError, UnicodeError):  # the latter of a name that can't be a host's
         return False
 
 

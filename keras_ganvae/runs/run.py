@@ -7,6 +7,7 @@ import contextlib
 import csv
 import dataclasses
 import json
+import logging
 import os
 import shlex
 import sys
@@ -19,10 +20,12 @@ from keras_ganvae.architectures import ResolvedConfig
 from keras_ganvae.config import MAX_INT, TrainConfig
 from keras_ganvae.data.splits import SPLITS
 from keras_ganvae.errors import InputError, first_line
-from keras_ganvae.files import replacing, write_json
+from keras_ganvae.files import readable, replacing, sha256_of, write_json
 from keras_ganvae.ownership import RUN, check_replaceable
 from keras_ganvae.priors import MixturePrior, NormalPrior
-from keras_ganvae.runs import checkpoints, lock
+from keras_ganvae.runs import checkpoints, identity, lock, machine, model_file
+
+log = logging.getLogger("keras_ganvae")
 
 # Settings that older runs lack.
 LATER = ("gradient_penalty", "match_contrast")
@@ -58,7 +61,7 @@ class Run:
             "config": config.to_dict(),
             "dataset": dataset_record(dataset),
             "trained_on": trained_on,
-            "versions": runtime.versions(),
+            **machine.here(),
             "command": shlex.join(["keras-ganvae", *sys.argv[1:]]),
         }
         # First, so that a folder that a crash leaves is known as a run.
@@ -71,6 +74,23 @@ class Run:
         """The run with more epochs to train; `write_config` records it."""
         config = dataclasses.replace(self.config, epochs=epochs)
         return Run(self.path, config, self.record | {"config": config.to_dict()})
+
+    def record_machine(self) -> None:
+        """Warn, and record it, if this is not the machine that the run began on."""
+        changes = machine.differences(self.record)
+        if not changes:
+            return
+        log.warning(
+            "%s began on another machine (%s): it will equal an uninterrupted run up to rounding,"
+            " not byte for byte",
+            self.path,
+            "; ".join(changes),
+        )
+        others, now = self.record.get("resumed_on"), machine.here()
+        others = others if isinstance(others, list) else []
+        if now not in others:
+            self.record["resumed_on"] = [*others, now]
+            self.write_config()
 
     def write_config(self) -> None:
         write_json(self.path / "config.json", self.record)
@@ -142,7 +162,7 @@ class Run:
             InputError: there is none, or it is damaged.
         """
         try:
-            with open(self.history_file, newline="") as file:
+            with open(readable(self.history_file), newline="") as file:
                 rows = [
                     {k: int(v) if k == "epoch" else float(v) for k, v in row.items()}
                     for row in csv.DictReader(file)
@@ -200,26 +220,25 @@ class Run:
 
         import keras_ganvae.models  # noqa: F401 (registers the classes)
 
+        # Not of `self.record`: the run may have been extended since it was opened.
+        recorded = Run.open(self.path).record.get(identity.KEY)
         try:
-            model = keras.saving.load_model(self.model_file)
-            self._check_model(model)
+            identity.check_file(self.model_file, recorded)
+            model = keras.saving.load_model(readable(self.model_file))
+            shape = tuple(self.record["dataset"]["image_shape"])
+            identity.check_model(model, self.config, shape)
+            if recorded is None:
+                identity.check_layers(model, self.config, shape)
             return model
         except Exception as error:  # whatever Keras's zip and HDF5 readers raise
             self.check_finished()
+            damage = f"{self.model_file} is damaged ({first_line(error).rstrip('.')})"
+            if not checkpoints.folders(self.checkpoints):
+                remedy = "there is no checkpoint to write it again from: train the run again"
+                raise InputError(f"{damage}; {remedy}") from error
             raise InputError(
-                f"{self.model_file} is damaged ({first_line(error).rstrip('.')}); delete it and"
-                " resume the run to write it again",
-                resume=self.path,
+                f"{damage}; delete it and resume the run to write it again", resume=self.path
             ) from error
-
-    def _check_model(self, model):
-        """ValueError if it is not the model of this run, as far as its inputs and outputs show."""
-        kind = getattr(model, "kind", "other")
-        if kind != architectures.kind_of(self.config.arch):
-            raise ValueError(f"it holds no {self.config.arch}, but a model of kind {kind}")
-        expected = self.config.latent_dim, tuple(self.record["dataset"]["image_shape"])
-        if (model.latent_dim, tuple(model.image_shape)) != expected:
-            raise ValueError("its latents or images have another size than config.json says")
 
     def _model_in_training(self):
         dataset = self.record["dataset"]
@@ -270,9 +289,12 @@ class Run:
             ) from error
 
     def save_model(self, model: Any) -> None:
-        """Write model.keras, which marks the run as finished."""
+        """Write model.keras, which marks the run as finished, and its checksum in config.json."""
         with replacing(self.model_file) as beside:
-            model.save(beside)
+            model_file.save(model, beside)
+            # Before the file has its name: a crash in between leaves an unfinished run.
+            self.record[identity.KEY] = sha256_of(beside)
+            self.write_config()
         (self.path / UNFINISHED).unlink(missing_ok=True)
 
 

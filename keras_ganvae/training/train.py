@@ -144,6 +144,7 @@ def resume(
                 checkpoints.restore(checkpoint, model)
             if placement.is_chief:
                 _discard_after(run, start)
+                run.record_machine()
             return _train(run, model, setup, start, checkpoint_minutes)
 
 

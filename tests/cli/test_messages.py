@@ -12,10 +12,9 @@ from keras_ganvae.cli.messages import (
     explain,
     flag,
     print_lines,
-    printable,
     with_flags,
 )
-from keras_ganvae.errors import GateFailed, InputError, Interrupted
+from keras_ganvae.errors import GateFailed, InputError, Interrupted, printable
 
 FLAGS = {"--image-size", "--strategy", "--seed"}
 

@@ -129,3 +129,22 @@ def test_mnist_trains(tmp_path):
     assert run.record["dataset"]["name"] == "mnist"
     first, last = (row["loss"] for row in run.history())
     assert last < first
+
+
+@pytest.mark.parametrize(
+    ("available", "remedy"),
+    [
+        (100_000, "reduce `image_size`, or `validation_size` to 15 at most$"),
+        (6271, "`image_size`$"),
+    ],
+)
+def test_a_validation_batch_beyond_the_memory_is_refused_before_the_run(
+    tmp_path, monkeypatch, available, remedy
+):
+    """Its 40 images of 784 pixels are input and output of a layer."""
+    monkeypatch.setattr(setup, "available_memory", lambda: available)
+    config = TrainConfig(arch="vae", preset="paper", validation_size=40, **SETTINGS)
+    message = rf"validation on 40 images of 28x28 .* than 251 kB of memory, .*: .*{remedy}"
+    with pytest.raises(InputError, match=message):
+        keras_ganvae.train(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()

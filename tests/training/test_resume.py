@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-import zipfile
 
 import numpy as np
 import pytest
@@ -67,15 +66,10 @@ def final_state(run):
         return {name: arrays[name].tobytes() for name in arrays}
 
 
-def weights_file(run):
-    with zipfile.ZipFile(run.model_file) as archive:
-        return archive.read("model.weights.h5")
-
-
 def assert_same(run, whole):
     assert history(run) == history(whole)
     assert final_state(run) == final_state(whole)
-    assert weights_file(run) == weights_file(whole)
+    assert run.model_file.read_bytes() == whole.model_file.read_bytes()
     grids = sorted(path.name for path in whole.figures.glob("samples-*.png"))
     for name in [*grids, "training.gif"]:
         assert (run.figures / name).read_bytes() == (whole.figures / name).read_bytes()
@@ -135,6 +129,34 @@ def test_resuming_a_finished_run_changes_nothing(uninterrupted, tmp_path):
     before = {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}
     resume(run.path)
     assert before == {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}
+
+
+def test_another_machine_is_named_and_recorded(uninterrupted, tmp_path, caplog):
+    run = copy(uninterrupted("gan"), tmp_path)
+    threads = run.record["machine"]["threads"]
+    run.record["machine"]["threads"] = threads + 1
+    run.write_config()
+    resume(run.path, epochs=EPOCHS + 1)
+    (warning,) = _warnings(caplog)
+    assert f"began on another machine (threads: {threads + 1}, here {threads}):" in warning
+    assert "up to rounding, not byte for byte" in warning
+    resume(run.path, epochs=EPOCHS + 2)
+    recorded = Run.open(run.path).record
+    assert recorded["machine"]["threads"] == threads + 1
+    assert [each["machine"]["threads"] for each in recorded["resumed_on"]] == [threads]
+
+
+def test_without_a_record_of_the_machine_there_is_no_warning(uninterrupted, tmp_path, caplog):
+    run = copy(uninterrupted("gan"), tmp_path)
+    del run.record["machine"]  # as in runs of older releases
+    run.write_config()
+    assert resume(run.path, epochs=EPOCHS + 1).is_finished
+    assert not _warnings(caplog)
+    assert not {"machine", "resumed_on"} & Run.open(run.path).record.keys()
+
+
+def _warnings(caplog):
+    return [record.message for record in caplog.records if "machine" in record.message]
 
 
 def test_a_run_that_died_before_its_first_state_begins_again(uninterrupted, tmp_path):
