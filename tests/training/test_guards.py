@@ -5,7 +5,7 @@ from keras_ganvae import TrainConfig
 from keras_ganvae.data.position import Position
 from keras_ganvae.errors import GateFailed, InputError
 from keras_ganvae.runs import checkpoints
-from keras_ganvae.training import train
+from keras_ganvae.training import setup, train
 
 SETTINGS = {
     "dataset": "synthetic",
