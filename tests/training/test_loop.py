@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_ganvae import TrainConfig, architectures
+from keras_ganvae import TrainConfig
 from keras_ganvae.data import pipeline
 from keras_ganvae.data.position import Position
 from keras_ganvae.distributed.placement import ONE_DEVICE
@@ -49,13 +49,13 @@ def fitted(arch, steps, **settings):
     return state(model), calls
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-@pytest.mark.parametrize("arch", architectures.names())
-def test_every_number_of_steps_gives_the_same_bytes(arch, precision):
-    expected, calls = fitted(arch, 1, precision=precision)
+@pytest.mark.parametrize("arch", ["gan", "cvae"])
+def test_every_number_of_steps_gives_the_same_bytes(arch):
+    """test_resume.py has the other architectures, and bfloat16."""
+    expected, calls = fitted(arch, 1)
     assert calls.ends == [0, 1, 2, 3, 4, 5] * 2
-    for steps, ends in ((4, [3, 7] * 2), (7, [6] * 2), ("auto", None)):
-        found, others = fitted(arch, steps, precision=precision)
+    for steps, ends in ((4, [3, 7] * 2), ("auto", None)):
+        found, others = fitted(arch, steps)
         assert found == expected
         assert others.logs == calls.logs
         assert ends is None or others.ends == ends
@@ -63,11 +63,11 @@ def test_every_number_of_steps_gives_the_same_bytes(arch, precision):
 
 def test_images_that_are_no_constant_give_the_same_bytes(monkeypatch):
     """In blocks that hold two batches of an execution of five, too."""
-    expected, _ = fitted("cvae", 1)
+    expected, _ = fitted("vae", 1)
     monkeypatch.setattr(pipeline, "MAX_CONSTANT", 0)
-    assert fitted("cvae", "auto")[0] == expected
+    assert fitted("vae", "auto")[0] == expected
     monkeypatch.setattr(pipeline, "MAX_BLOCK_BYTES", 2 * 8 * 28 * 28)
-    assert fitted("cvae", 5)[0] == expected
+    assert fitted("vae", 5)[0] == expected
 
 
 def test_a_step_is_traced_once_for_each_batch_size():
