@@ -234,14 +234,8 @@ def check_same(strategy: Any, facts: dict[str, Any]) -> None:
     """
     import tensorflow as tf
 
-    digests = tf.constant([_digest(value) for value in facts.values()], tf.int32)[None]
-
-    @tf.function
-    def gather():
-        context = tf.distribute.get_replica_context()
-        return context.all_gather(digests, axis=0)  # (replicas, facts, 8)
-
-    gathered = strategy.experimental_local_results(strategy.run(gather))[0].numpy()
+    digests = tf.constant([_digest(value) for value in facts.values()], tf.int32)
+    gathered = _gathered(strategy, digests)  # (replicas, facts, 8)
     local = strategy.num_replicas_in_sync // strategy.extended._num_workers
     for name, column in zip(facts, gathered.transpose(1, 0, 2), strict=True):
         others = {i // local for i, each in enumerate(column) if (each != column[0]).any()}
@@ -251,6 +245,26 @@ def check_same(strategy: Any, facts: dict[str, Any]) -> None:
                 f"the workers differ in their {name}: {listed} from worker 0;"
                 " start all of them with the same"
             )
+
+
+def agreed(strategy: Any, value: float) -> float:
+    """The first worker's value, on every worker; without workers, the value itself."""
+    import tensorflow as tf
+
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return value
+    return float(_gathered(strategy, tf.constant(value, tf.float32))[0])
+
+
+def _gathered(strategy, tensor):
+    """The tensors of all replicas, stacked."""
+    import tensorflow as tf
+
+    @tf.function
+    def gather():
+        return tf.distribute.get_replica_context().all_gather(tensor[None], axis=0)
+
+    return strategy.experimental_local_results(strategy.run(gather))[0].numpy()
 
 
 def _digest(value):

@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import functools
 import logging
 import math
 from collections.abc import Iterator
@@ -10,14 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import tensorflow as tf
-
 from keras_ganvae import architectures, runtime
 from keras_ganvae.architectures import ResolvedConfig
 from keras_ganvae.config import TrainConfig
 from keras_ganvae.data import Dataset
-from keras_ganvae.data.pipeline import steps_per_epoch, training_batches
-from keras_ganvae.data.position import Position
+from keras_ganvae.data.pipeline import Feed, steps_per_epoch
 from keras_ganvae.data.resources import available_memory, readable_size
 from keras_ganvae.distributed import cluster as clusters
 from keras_ganvae.distributed.cluster import Cluster
@@ -127,11 +123,14 @@ def _may_lack_images(config, dataset, replicas):
     return replicas > 1 and min(last) < replicas * PENALTY_EVERY
 
 
-def training_data(setup: Setup, position: Position) -> tf.data.Dataset:
-    """The batches from a position on, for the replicas of this process."""
-    config, images = setup.config, setup.dataset.train.images
-    make = functools.partial(training_batches, images, config.batch_size, config.seed, position)
-    return setup.placement.distributed(make)
+def feeds(setup: Setup) -> tuple[Feed, Feed]:
+    """The training images in batches, and the validation images."""
+    steps = setup.config.steps_per_execution
+    width = None if steps == "auto" else int(steps)
+    return (
+        Feed(setup.dataset.train.images, setup.config.batch_size, width),
+        Feed(setup.dataset.validation.images, VALIDATION_BATCH, width),
+    )
 
 
 @contextlib.contextmanager

@@ -46,11 +46,11 @@ def uninterrupted(tmp_path_factory):
 
 
 def stop_at(monkeypatch, position):
-    """Have a signal arrive in the step before `position`."""
+    """Have a signal arrive in the execution that ends at `position`."""
     on_train_batch_end = CheckpointSaver.on_train_batch_end
 
     def with_signal(self, batch, logs=None):
-        if position == Position(self.position.epoch, self.position.step + 1):
+        if position == Position(self.position.epoch, self.first_step + batch + 1):
             self.signal = signal.SIGTERM
         on_train_batch_end(self, batch, logs)
 
@@ -77,15 +77,23 @@ def assert_same(run, whole):
         assert run.prior_file.read_bytes() == whole.prior_file.read_bytes()
 
 
-@pytest.mark.parametrize("position", [Position(1, 2), Position(1, 4)], ids=["inside", "boundary"])
+@pytest.mark.parametrize(
+    ("before", "position", "after"),
+    [(1, Position(1, 1), 2), (2, Position(1, 2), "auto"), (7, Position(1, 7), 1)],
+    ids=["one", "two", "boundary"],
+)
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("arch", architectures.names())
-def test_resume_is_exact(arch, precision, position, uninterrupted, tmp_path, monkeypatch):
+def test_resume_is_exact(
+    arch, precision, before, position, after, uninterrupted, tmp_path, monkeypatch
+):
+    """Whatever the steps per execution, also where one of the other run would span the stop."""
     with monkeypatch.context() as patch, pytest.raises(Interrupted, match="checkpoint saved"):
         stop_at(patch, position)
-        train(config(arch, precision), tmp_path / "run")
+        train(config(arch, precision, steps_per_execution=before), tmp_path / "run")
     assert not Run.open(tmp_path / "run").model_file.exists()
-    assert_same(resume(tmp_path / "run"), uninterrupted(arch, precision))
+    resumed = resume(tmp_path / "run", overrides={"steps_per_execution": after})
+    assert_same(resumed, uninterrupted(arch, precision))
 
 
 def test_tensorboard_continues_without_a_gap_or_a_doubled_step(tmp_path, monkeypatch):
@@ -93,7 +101,7 @@ def test_tensorboard_continues_without_a_gap_or_a_doubled_step(tmp_path, monkeyp
 
     with monkeypatch.context() as patch, pytest.raises(Interrupted):
         stop_at(patch, Position(1, 2))
-        train(config("vae"), tmp_path / "run")
+        train(config("vae", steps_per_execution=1), tmp_path / "run")
     # What a death after the epoch's pictures and before its state would leave.
     run = Run.open(tmp_path / "run")
     shutil.copytree(run.checkpoints, tmp_path / "kept")
