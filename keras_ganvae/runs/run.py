@@ -6,7 +6,6 @@ TensorFlow and Keras are imported only when a model is loaded.
 import contextlib
 import csv
 import dataclasses
-import json
 import logging
 import os
 import shlex
@@ -17,18 +16,15 @@ from typing import Any
 
 from keras_ganvae import architectures, data, runtime
 from keras_ganvae.architectures import ResolvedConfig
-from keras_ganvae.config import MAX_INT, TrainConfig
-from keras_ganvae.data.splits import SPLITS
+from keras_ganvae.config import TrainConfig
 from keras_ganvae.errors import InputError, first_line
 from keras_ganvae.files import readable, replacing, sha256_of, write_json
 from keras_ganvae.ownership import RUN, check_replaceable
 from keras_ganvae.priors import MixturePrior, NormalPrior
-from keras_ganvae.runs import checkpoints, identity, lock, machine, model_file
+from keras_ganvae.runs import checkpoints, identity, lock, machine, model_file, records
 
 log = logging.getLogger("keras_ganvae")
 
-# Settings that older runs lack.
-LATER = ("gradient_penalty", "match_contrast")
 FOLDERS = ("figures", "checkpoint", "tensorboard")
 # Present while model.keras is of an earlier epoch than the run plans.
 UNFINISHED = ".unfinished"
@@ -59,7 +55,7 @@ class Run:
         record = {
             "arch": config.arch,
             "config": config.to_dict(),
-            "dataset": dataset_record(dataset),
+            "dataset": records.dataset_record(dataset),
             "trained_on": trained_on,
             **machine.here(),
             "command": shlex.join(["keras-ganvae", *sys.argv[1:]]),
@@ -100,7 +96,7 @@ class Run:
         """Read a run folder's config.json.
 
         Raises:
-            InputError: there is no run, its config.json is damaged, or a file is a FIFO or device.
+            InputError: there is no run, or its config.json is damaged.
         """
         path = Path(path)
         if not path.is_dir():
@@ -108,14 +104,7 @@ class Run:
         file = path / "config.json"
         if not file.is_file():
             raise InputError(f"{path} is not a run folder: it has no config.json")
-        try:
-            record = json.loads(file.read_text())
-            _check_record(record)
-            config = _recorded_config(record["config"])
-        except (OSError, ValueError, InputError) as error:
-            raise InputError(f"{file} is damaged: {error}") from error
-        except RecursionError as error:
-            raise InputError(f"{file} is damaged: it is nested too deeply") from error
+        record, config = records.read(file)
         return cls(path, config, record)
 
     @property
@@ -298,39 +287,6 @@ class Run:
         (self.path / UNFINISHED).unlink(missing_ok=True)
 
 
-def _check_record(record):
-    """Check the parts of a config.json that are read later; ValueError if one is damaged."""
-    if not isinstance(record, dict):
-        raise ValueError("it is not an object")
-    if not all(isinstance(record.get(name), dict) for name in ("config", "dataset")):
-        raise ValueError("`config` or `dataset` is missing")
-    if not isinstance(record.get("command"), str):
-        raise ValueError("`command` is missing")
-    dataset = record["dataset"]
-    for name in ("name", "fingerprint"):
-        if not isinstance(dataset.get(name), str):
-            raise ValueError(f"the data set's {name} is missing")
-    shape = dataset.get("image_shape")
-    if not isinstance(shape, list) or len(shape) != 3:
-        raise ValueError("the data set's image_shape is missing")
-    if not all(_is_size(size) for size in (*shape, *(dataset.get(name) for name in SPLITS))):
-        raise ValueError("the data set's sizes are missing or out of range")
-
-
-def _is_size(value):
-    return type(value) is int and 0 < value <= MAX_INT
-
-
-def _recorded_config(values):
-    """The config in a config.json; ValueError or InputError if it is incomplete."""
-    config = TrainConfig.from_dict(values)
-    module = architectures.load(config.arch)
-    for name in (*module.PRESETS[config.preset], "schedule_epochs"):
-        if getattr(config, name) is None and name not in LATER:
-            raise ValueError(f"`{name}` is missing")
-    return config
-
-
 def load_dataset(config: TrainConfig, cache: str = "memory") -> data.Dataset:
     """Load the data set that a config names, with its image size, limit and splits."""
     return data.load(
@@ -341,18 +297,6 @@ def load_dataset(config: TrainConfig, cache: str = "memory") -> data.Dataset:
         validation_size=config.validation_size,
         cache=cache,
     )
-
-
-def dataset_record(dataset: data.Dataset) -> dict:
-    """The entry `dataset` of config.json."""
-    return {
-        "name": dataset.name,
-        "fingerprint": dataset.fingerprint,
-        "image_shape": list(dataset.image_shape),
-        "train": len(dataset.train),
-        "validation": len(dataset.validation),
-        "test": len(dataset.test),
-    }
 
 
 def check_free(path: str | os.PathLike, overwrite: bool, config: TrainConfig | None = None) -> None:

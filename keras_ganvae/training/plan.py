@@ -9,7 +9,7 @@ from keras_ganvae import runtime
 from keras_ganvae.config import TrainConfig
 from keras_ganvae.distributed.cluster import Cluster
 from keras_ganvae.runs import checkpoints
-from keras_ganvae.runs.run import dataset_record
+from keras_ganvae.runs.records import dataset_record
 from keras_ganvae.training import loop
 from keras_ganvae.training.callbacks import duration
 from keras_ganvae.training.cost import multiply_adds
