@@ -6,10 +6,9 @@
     model = load_run("runs/cvae").model()
     export_run(run, "bundle")
 
-`import keras_ganvae` is fast: it imports nothing. The functions import TensorFlow.
+`import keras_ganvae` is fast: it imports nothing, not even `__future__`: Ctrl-C then would print a
+traceback. The functions import TensorFlow.
 """
-
-from __future__ import annotations
 
 TYPE_CHECKING = False  # typing's own would have to be imported
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["TrainConfig", "export_run", "load_run", "train"]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     if name != "TrainConfig":
         raise AttributeError(f"module {__name__} has no attribute {name}")
     from keras_ganvae.config import TrainConfig
@@ -33,13 +32,13 @@ def __getattr__(name: str) -> Any:
 
 
 def train(
-    config: TrainConfig,
-    out: str | Path | None = None,
+    config: "TrainConfig",
+    out: "str | Path | None" = None,
     *,
     overwrite: bool = False,
     checkpoint_minutes: float = 5.0,
-    cluster: Cluster | None = None,
-) -> Run | None:
+    cluster: "Cluster | None" = None,
+) -> "Run | None":
     """Train one model and write a run folder; see `keras_ganvae.training.train.train`."""
     from keras_ganvae import runtime
 
@@ -55,7 +54,7 @@ def train(
     )
 
 
-def load_run(path: str | Path) -> Run:
+def load_run(path: "str | Path") -> "Run":
     """Open a run folder; see `keras_ganvae.runs.run.Run`."""
     from keras_ganvae import runtime
 
@@ -66,14 +65,15 @@ def load_run(path: str | Path) -> Run:
 
 
 def export_run(
-    run: Run,
-    out: str | Path,
+    run: "Run",
+    out: "str | Path",
     *,
-    formats: Sequence[str] | None = None,
+    formats: "Sequence[str] | None" = None,
     prior: str | None = None,
     sampler_weights: str = "float32",
     overwrite: bool = False,
-) -> Path:
+    signer: "Any" = None,
+) -> "Path":
     """Export a finished run as a bundle; see `keras_ganvae.bundle.build.export`."""
     from keras_ganvae import runtime
 
@@ -87,4 +87,5 @@ def export_run(
         prior=prior,
         sampler_weights=sampler_weights,
         overwrite=overwrite,
+        signer=signer,
     )

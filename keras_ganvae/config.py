@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from keras_ganvae.errors import InputError, first_line
+from keras_ganvae.files import readable
 
 PRESETS = ("default", "paper")
 OPTIMIZERS = ("adam", "sgd")
@@ -200,6 +201,14 @@ class TrainConfig:
         True, "hardware", "compute batch-norm statistics over the global batch, not per replica"
     )
     device: str = option("auto", "hardware", "auto, cpu, gpu, or a list such as gpu:0,gpu:1")
+    # Its value changes no result.
+    steps_per_execution: int | str = option(
+        "auto",
+        "hardware",
+        "training steps in one call of the graph; auto measures how many take a quarter second",
+        choices=("auto",),
+        least=1,
+    )
     jit: str = option(
         "auto",
         "hardware",
@@ -276,10 +285,15 @@ def shown(value: typing.Any) -> str:
 
 
 def scalar_type(each: dataclasses.Field) -> type:
-    """int, float, bool or str: a field's type without `| None`."""
+    """int, float, bool or str: a field's type without `| None` or the words for `| str`."""
     if isinstance(each.type, types.UnionType):
         return next(t for t in typing.get_args(each.type) if t is not types.NoneType)
     return typing.cast(type, each.type)
+
+
+def is_word_or_number(each: dataclasses.Field) -> bool:
+    """Whether a field holds a number or one of its choices."""
+    return bool(each.metadata["choices"]) and scalar_type(each) is int
 
 
 def parse_setting(text: str) -> tuple[str, typing.Any]:
@@ -301,7 +315,7 @@ def read_toml(path: str | Path) -> dict[str, typing.Any]:
         InputError: the file can't be read, is not TOML, or has an unknown key.
     """
     try:
-        values = tomllib.loads(Path(path).read_text())
+        values = tomllib.loads(readable(path).read_text())
     except OSError as error:
         raise InputError(f"can't read config file {path}: {error.strerror}") from error
     except ValueError as error:  # an integer of thousands of digits, too
@@ -336,6 +350,12 @@ def _check(each: dataclasses.Field, value: typing.Any) -> None:
             raise InputError(f"`{each.name}` must be given")
         return
     expected = scalar_type(each)
+    choices = each.metadata["choices"]
+    if is_word_or_number(each) and isinstance(value, str):
+        if value not in choices:
+            words = " or ".join(choices)
+            raise InputError(f"`{each.name}` must be a whole number or {words}, not {shown(value)}")
+        return
     # An int is a valid float, but True is not a valid int.
     accepted: typing.Any = (int, float) if expected is float else expected
     if not isinstance(value, accepted) or (isinstance(value, bool) and expected is not bool):
@@ -345,8 +365,8 @@ def _check(each: dataclasses.Field, value: typing.Any) -> None:
     if expected is str and not _is_text(value):
         raise InputError(f"`{each.name}` must be UTF-8 without NUL characters, not {shown(value)}")
     limits = each.metadata
-    if limits["choices"] and value not in limits["choices"]:
-        raise InputError(f"unknown `{each.name}` {shown(value)}{nearest(value, limits['choices'])}")
+    if expected is str and choices and value not in choices:
+        raise InputError(f"unknown `{each.name}` {shown(value)}{nearest(value, choices)}")
     if expected in (int, float):
         most = MAX_INT if expected is int else math.inf
         check_range(each.name, value, limits["least"], limits["above"], limits["most"] or most)

@@ -3,6 +3,8 @@
 A message names a setting in backticks, as Python spells it: `image_size`, or
 `strategy=mirrored` with its value. The command line shows the flag instead
 (`cli/messages.py`). Any other exception is a bug or a failure of the machine.
+
+What is printed on the terminal outside `cli/` goes through `printable`, too.
 """
 
 
@@ -40,3 +42,13 @@ class Interrupted(UserError):
 def first_line(error: BaseException) -> str:
     """The first line of an exception's message; its class name if the message is empty."""
     return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def printable(text: object) -> str:
+    """Text on one line, with control characters, line breaks and the like as escapes.
+
+    Names in files could otherwise send commands to the terminal.
+    """
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in str(text)
+    )

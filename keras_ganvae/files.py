@@ -3,13 +3,13 @@
 import contextlib
 import ctypes
 import errno
-import glob
 import hashlib
 import json
 import os
 import re
 import secrets
 import shutil
+import stat
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -46,8 +46,8 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
     _check_replaceable(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with _temporary_path(path) as temporary:
-        temporary.touch(exist_ok=False)
         try:
+            temporary.touch(exist_ok=False)
             with _naming_full_disk(path):
                 yield temporary
             sync(temporary)
@@ -87,8 +87,8 @@ def temporary_folder(path: Path, mode: int = 0o777) -> Iterator[Path]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with _temporary_path(path) as temporary:
-        temporary.mkdir(mode)
         try:
+            temporary.mkdir(mode)
             yield temporary
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -218,20 +218,6 @@ def _check_replaceable(path: Path) -> None:
         raise InputError(f"{path} is not a regular file")
 
 
-def check_regular(folder: str | Path) -> None:
-    """Check that reading the files of a folder can't wait forever. Four levels are looked at.
-
-    Raises:
-        InputError: one is a FIFO, a socket or a device.
-    """
-    for depth in range(1, 5):
-        # Unlike Path.glob, it passes over what another process removes meanwhile.
-        for name in glob.iglob("/".join("*" * depth), root_dir=folder, include_hidden=True):
-            path = Path(folder, name)
-            if path.exists() and not path.is_file() and not path.is_dir():
-                raise InputError(f"{path} is not a regular file; remove it")
-
-
 def _nearest(path: Path) -> Path:
     """The path itself or the first of its ancestors that exists."""
     return next(each for each in (path, *path.parents) if each.exists())
@@ -261,9 +247,23 @@ def write_json(path: str | Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2) + "\n")
 
 
+def readable(path: str | os.PathLike) -> Path:
+    """Return the path of a file to read, unless it is a pipe or a device.
+
+    Opening a pipe waits for a writer, which may never come.
+
+    Raises:
+        OSError: there is no such file, or it is a pipe, a socket or a device.
+    """
+    mode = os.stat(path).st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # to open a folder is an error anyway
+        raise OSError(errno.ENXIO, "not a regular file", os.fspath(path))
+    return Path(path)
+
+
 def sha256_of(path: str | Path) -> str:
     """The hexadecimal SHA-256 checksum of a file."""
-    with open(path, "rb") as file:
+    with open(readable(path), "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

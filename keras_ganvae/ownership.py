@@ -16,8 +16,10 @@ from keras_ganvae.errors import InputError
 from keras_ganvae.files import UNFINISHED, check_parent, recover
 
 MAX_INDEX_BYTES = 2**26
-# In a bundle, although its card does not list them: the card, and what is made from it.
-UNLISTED = frozenset({"model_card.json", "README.md", "benchmark.json", "benchmark.png"})
+# In a bundle, although its card may not list them: the card, and what is made from it.
+UNLISTED = frozenset(
+    {"model_card.json", "model_card.json.minisig", "README.md", "benchmark.json", "benchmark.png"}
+)
 
 # Tells whether a path relative to the folder, with slashes, is ours; an empty folder's has one
 # at its end.
@@ -170,6 +172,22 @@ def remove_own(folder: Path, kind: Kind, keep: Collection[str] = ()) -> None:
                 if parent == folder or any(parent.iterdir()):
                     break
                 parent.rmdir()
+
+
+def own_files(folder: Path, kind: Kind, under: str) -> list[Path]:
+    """The files of a run, bundle or site below one of its folders, sorted.
+
+    Args:
+        under: the folder's path, relative to `folder`.
+    """
+    owns = kind.owner(folder) or kind.early
+    below = folder / under
+    if below.is_symlink() or not below.is_dir():
+        return []
+    files = sorted(below / name for name in _entries(below))
+    return [
+        file for file in files if _is_regular(file) and owns(file.relative_to(folder).as_posix())
+    ]
 
 
 def check_output(out: str | os.PathLike, setting: str = "out") -> None:

@@ -19,6 +19,9 @@ PACKAGES = ("keras_ganvae", "tensorflow", "keras", "numpy", "tensorflow-datasets
 # Measured on two cores. With less, C++ code aborts the process.
 MIN_ADDRESS_SPACE = 1.8e9
 
+# TensorFlow's environment variable for the number of threads that run one operation.
+THREADS = "TF_NUM_INTRAOP_THREADS"
+
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 
 
@@ -120,8 +123,9 @@ def write_stderr(message: str) -> None:
 def prepare(seed: int, precision: str, xla: bool = False) -> None:
     """Set the random seeds, op determinism, and the dtype policy of new layers.
 
-    With op determinism, the same seed on the same machine gives the same weights. On a CPU it
-    costs no measurable time. It can't be turned off again in this process.
+    With op determinism, the same seed gives the same weights on the same machine, as
+    `runs/machine.py` describes it. On a CPU it costs no measurable time. It can't be turned off
+    again in this process.
 
     Args:
         seed: random seed of Python, NumPy and TensorFlow.

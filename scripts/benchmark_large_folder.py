@@ -106,8 +106,10 @@ def measure(cache, root):
     runtime.start()
     import keras
 
-    from keras_ganvae.data.pipeline import training_batches
+    from keras_ganvae.data.pipeline import Feed
     from keras_ganvae.data.position import Position
+    from keras_ganvae.distributed.placement import ONE_DEVICE
+    from keras_ganvae.training import loop
     from keras_ganvae.training.setup import build_model
 
     row = {"cache": cache, "load_seconds": 0, "images_per_second": 0}
@@ -117,10 +119,12 @@ def measure(cache, root):
         dataset = data.load(f"folder:{root}", cache=cache)
         row["load_seconds"] = time.time() - start
         model = build_model(config, dataset)
-        images = dataset.train.images
+        feed = Feed(dataset.train.images, config.batch_size)
+        loop.install(model, feed, feed, "auto", ONE_DEVICE)
+        steps = model.steps_per_execution
         times = []
         model.fit(
-            training_batches(images, config.batch_size, seed=0, start=Position()),
+            feed.training_blocks(steps, 0, Position()),
             steps_per_epoch=STEPS,
             callbacks=[
                 keras.callbacks.LambdaCallback(
@@ -130,7 +134,7 @@ def measure(cache, root):
             shuffle=False,  # the pipeline does
             verbose=0,
         )
-        rate = (len(times) - 1) * config.batch_size / (times[-1] - times[0])
+        rate = (len(times) - 1) * steps * config.batch_size / (times[-1] - times[0])
         row["images_per_second"] = rate
     row["first_step_seconds"] = (times[0] if cache != "import" else time.time()) - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -6,11 +6,11 @@
 
 Prints three tables.
 
-Steps: parameters, MACs per image of a training step (counted in its graph), throughput,
-GFLOP/s, their share of a 2048 x 2048 float32 matrix product, and the input pipeline's share of
-the step. The product is timed before and after each model in the same process; the faster
-time is the reference, since the machine's speed drifts. The step is timed on one batch in
-memory; the pipeline's share is the extra time it needs to deliver a batch.
+Steps: parameters, MACs per image of a training step (counted in its graph), throughput of a
+call from Python for each step and of the loop that `fit` runs, the loop's steps per call (K),
+GFLOP/s, and their share of a 2048 x 2048 float32 matrix product. All with the input pipeline,
+timed in turn. The product is timed before and after each model in the same process; the faster
+time is the reference, since the machine's speed drifts.
 
 Replicas: throughput of one device, of two replicas in one process, and of two worker
 processes, on the same cores with the same global batch. The ratio is the cost of the strategy.
@@ -33,7 +33,7 @@ import time
 
 from keras_ganvae import architectures, runtime
 from keras_ganvae.config import PRESETS, TrainConfig
-from keras_ganvae.distributed.placement import THREADS
+from keras_ganvae.runtime import THREADS
 
 IMAGE_SHAPE = (28, 28, 1)
 SIDE = 2048
@@ -44,20 +44,20 @@ COLUMNS = (
     ("batch", "{:>5}"),
     ("parameters", "{:>10,}"),
     ("mega_multiply_adds", "{:>6.2f}"),
+    ("images_per_second_by_step", "{:>7,.0f}"),
     ("images_per_second", "{:>7,.0f}"),
+    ("ratio", "{:>5.2f}"),
+    ("steps_per_execution", "{:>4}"),
     ("gflops", "{:>6.1f}"),
     ("share_of_product", "{:>5.0%}"),
-    ("share_of_input", "{:>5.1%}"),
 )
 HEADINGS = (
-    *("arch", "preset", "XLA", "batch", "parameters", "M MACs", "img/s", "GFLOPS", "share"),
-    "input",
+    *("arch", "preset", "XLA", "batch", "parameters", "M MACs", "by step", "loop", "ratio", "K"),
+    *("GFLOPS", "share"),
 )
 GPUS = (1, 8, 64)
-WARM_UP = 5
-EPOCH = 8  # batches
-BATCHES = 50  # per timing of the input pipeline
-ROUNDS = 30  # timings of the input pipeline
+WARM_UP = 3
+EPOCH = 8  # batches, one execution
 NOMINAL_STEP = 1e-4  # seconds per image, to convert --seconds into a number of steps
 FORMULA = """\
 Plan, not measured: n GPUs of {tflops:g} TFLOP/s, each with the batch of the table, at the share
@@ -127,10 +127,11 @@ def parse():
 def measure(arch, preset, jit, seconds):
     """A row of the first table: a model's step on random images."""
     import numpy as np
-    import tensorflow as tf
 
-    from keras_ganvae.data.pipeline import training_batches
+    from keras_ganvae.data.pipeline import Feed, training_batches
     from keras_ganvae.data.position import Position
+    from keras_ganvae.distributed.placement import ONE_DEVICE
+    from keras_ganvae.training import loop
     from keras_ganvae.training.cost import multiply_adds
     from keras_ganvae.training.optimizers import compile_model, use_xla
 
@@ -143,16 +144,26 @@ def measure(arch, preset, jit, seconds):
     count = 20_000 // batch * batch  # whole batches
     images = np.random.default_rng(0).integers(0, 256, (count, *IMAGE_SHAPE), np.uint8)
     model.make_train_function()
-    # Reading the logs, as `fit` does, waits for the step.
+    by_step = model.train_function
+    feed = Feed(images, batch)
+    loop.install(model, feed, feed, "auto", ONE_DEVICE)
+    steps = model.steps_per_execution
+    batches = iter(training_batches(images, batch, seed=0, start=Position()))
+    blocks = iter(feed.training_blocks(steps, 0, Position()))
     name = model.metrics[0].name
+
+    def run_by_step():
+        for _ in range(steps):
+            float(by_step(batches)[name])  # reading the logs, as `fit` does, waits for the step
+
     before = product_gflops()
-    there = tf.data.Dataset.from_tensors((images[:batch] / 255).astype(np.float32)).repeat()
-    fed = training_batches(images, batch, seed=0, start=Position())
-    batches = iter(there)
-    per_step = typical_seconds(lambda: float(model.train_function(batches)[name]), seconds)
+    # The last execution of an epoch has fewer steps, the median has not.
+    times = typical_seconds(
+        (run_by_step, lambda: float(model.train_function(blocks)[name])), seconds
+    )
     product = max(before, product_gflops())
-    images_per_second = batch / per_step
-    gflops = 2 * cost * images_per_second / 1e9
+    by_step_rate, rate = (steps * batch / each for each in times)
+    gflops = 2 * cost * rate / 1e9
     return {
         "arch": arch,
         "preset": preset,
@@ -161,34 +172,14 @@ def measure(arch, preset, jit, seconds):
         "parameters": sum(network.count_params() for network in model.networks),
         "gradient_bytes": 4 * sum(w.shape.num_elements() for w in model.trainable_variables),
         "mega_multiply_adds": cost / 1e6,
-        "images_per_second": images_per_second,
+        "images_per_second_by_step": by_step_rate,
+        "images_per_second": rate,
+        "ratio": rate / by_step_rate,
+        "steps_per_execution": steps,
         "gflops": gflops,
         "product_gflops": product,
         "share_of_product": gflops / product,
-        "share_of_input": input_seconds(fed, there) / per_step,
     }
-
-
-def input_seconds(fed, there):
-    """The extra time per batch of the data set `fed` over `there`, timed alternately."""
-    import tensorflow as tf
-
-    def taking(batches):
-        iterator = iter(batches)
-
-        @tf.function
-        def take():  # in a graph, to leave out Python's calls
-            for _ in tf.range(BATCHES):
-                next(iterator)
-
-        take()
-        return take
-
-    takes, longer = (taking(fed), taking(there.prefetch(2))), []
-    for _ in range(ROUNDS):
-        one, other = (timed(take) / BATCHES for take in takes)
-        longer.append(one - other)
-    return statistics.median(longer)
 
 
 def product_gflops():
@@ -197,17 +188,18 @@ def product_gflops():
 
     matrix = tf.random.stateless_normal((SIDE, SIDE), seed=(0, 0))
     product = tf.function(tf.matmul)
-    return 2 * SIDE**3 / typical_seconds(lambda: product(matrix, matrix).numpy(), 1.0) / 1e9
+    (seconds,) = typical_seconds((lambda: product(matrix, matrix).numpy(),), 1.0)
+    return 2 * SIDE**3 / seconds / 1e9
 
 
-def typical_seconds(work, seconds):
-    """The median time of a call, after three warm-up calls."""
-    for _ in range(3):
-        work()
-    times, end = [], time.perf_counter() + seconds
-    while time.perf_counter() < end:
-        times.append(timed(work))
-    return statistics.median(times)
+def typical_seconds(works, seconds):
+    """The median time of each call, made in turn, after three warm-up calls."""
+    rounds, end = [], None
+    while end is None or time.perf_counter() < end:
+        rounds.append([timed(work) for work in works])
+        if len(rounds) == WARM_UP:
+            end = time.perf_counter() + seconds
+    return [statistics.median(times) for times in zip(*rounds[WARM_UP:], strict=True)]
 
 
 def timed(work):
@@ -261,13 +253,15 @@ def started(strategy, batch, seconds, count=1):
 def throughputs(args):
     """The throughput of each architecture's default preset under one strategy."""
     import dataclasses
+    import functools
 
     import numpy as np
 
     from keras_ganvae.data import Split
     from keras_ganvae.data.position import Position
     from keras_ganvae.distributed.cluster import Cluster
-    from keras_ganvae.training.setup import build_model, prepare, training_data
+    from keras_ganvae.training import loop
+    from keras_ganvae.training.setup import build_model, feeds, prepare
 
     config = TrainConfig(
         arch="vae",
@@ -288,19 +282,21 @@ def throughputs(args):
     for arch in architectures.names():
         config = architectures.resolve(TrainConfig(arch=arch, batch_size=batch))
         model = build_model(config, setup.dataset, setup.placement)
-        batches = iter(training_data(dataclasses.replace(setup, config=config), Position()))
-        model.make_train_function()
+        training, validation = feeds(dataclasses.replace(setup, config=config))
+        loop.install(model, training, validation, EPOCH, setup.placement)
+        make = functools.partial(training.training_blocks, EPOCH, config.seed, Position())
+        blocks = iter(setup.placement.distributed(make))
         name = model.metrics[0].name
-        found[arch] = config.batch_size / seconds_of_steps(
-            lambda step=model.train_function, fed=batches, name=name: float(step(fed)[name]),
-            round(args.seconds / (NOMINAL_STEP * config.batch_size)),
+        found[arch] = (EPOCH * config.batch_size) / seconds_of_calls(
+            lambda run=model.train_function, fed=blocks, name=name: float(run(fed)[name]),
+            max(1, round(args.seconds / (NOMINAL_STEP * EPOCH * config.batch_size))),
         )
     return found
 
 
-def seconds_of_steps(step, count):
-    """The median time of `count` steps; all workers must take the same number."""
-    times = [timed(step) for _ in range(WARM_UP + count)]
+def seconds_of_calls(call, count):
+    """The median time of `count` calls; all workers must make the same number."""
+    times = [timed(call) for _ in range(WARM_UP + count)]
     return statistics.median(times[WARM_UP:])
 
 

@@ -34,7 +34,7 @@ DONE = ".done"  # marks a folder that is complete
 QEMU = ("qemu-aarch64-static", "qemu-aarch64")
 CPU = "cortex-a72"  # of a Raspberry Pi 4
 PACKAGES = ("python3", "libstdc++6")  # and what they need
-WHEELS = ("ai-edge-litert", "flatbuffers", "numpy", "pillow")  # what verify and sample import
+WHEELS = ("ai-edge-litert", "flatbuffers", "numpy", "pillow", "rfc8785")  # that it imports
 GLIBC = (17, 24, 26, 27, 28, 31, 34)  # minor versions that wheels ask for (PEP 600)
 # LiteRT reads these when it starts, and crashes on those of another kind of processor. QEMU
 # looks for a file in the unpacked system first.

@@ -14,7 +14,6 @@ from keras_ganvae.files import (
     cache_folder,
     check_new_file,
     check_parent,
-    check_regular,
     recover,
     remove_unfinished,
     replacing,
@@ -250,18 +249,6 @@ def test_a_folder_is_replaced_without_an_exchange_of_names_too(tmp_path, monkeyp
         with replacing_folder(path) as temporary:
             (temporary / f"{content}.txt").write_text(content)
     assert _everything(tmp_path) == ["folder", "second.txt"]
-
-
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no FIFOs on this system")
-@pytest.mark.parametrize("name", ["a", "b/c", "b/.d/e/f"])
-def test_a_file_that_would_never_end_is_refused(tmp_path, name):
-    (tmp_path / "b" / ".d" / "e").mkdir(parents=True)
-    (tmp_path / "file").touch()
-    (tmp_path / "loop").symlink_to("loop")
-    check_regular(tmp_path)
-    os.mkfifo(tmp_path / name)
-    with pytest.raises(InputError, match="is not a regular file; remove it"):
-        check_regular(tmp_path)
 
 
 def test_the_cache_folder(tmp_path, monkeypatch):

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from keras_ganvae import data, runtime
-from keras_ganvae.bundle import card, quality, readme, speed
+from keras_ganvae.bundle import card, quality, readme, signature, speed
+from keras_ganvae.bundle.formats import BENCHMARK, BENCHMARK_PICTURE
 from keras_ganvae.bundle.read import Bundle
 from keras_ganvae.errors import GateFailed, InputError
 from keras_ganvae.evaluation import protocol
@@ -17,8 +18,6 @@ from keras_ganvae.files import write_json
 from keras_ganvae.plots import benchmark as plot
 from keras_ganvae.runs.run import Run
 
-NAME = "benchmark.json"
-PICTURE = "benchmark.png"
 SCHEMA = "keras-ganvae/benchmark"
 SCHEMA_VERSION = 1
 
@@ -35,11 +34,12 @@ def benchmark(
     seed: int = 0,
     progress: Callable[[str, int, int], None] = lambda name, done, total: None,
     measure_speed: Callable[[Path, int], dict] = speed.measure_in_subprocess,
+    signer: "signature.SecretKey | None" = None,
 ) -> dict[str, Any]:
     """Measure every model file of a bundle and write the results into the bundle.
 
-    Writes benchmark.json and benchmark.png, and updates the card's `metrics` and
-    `recommended` and the README.
+    Writes benchmark.json and benchmark.png, and updates the README and the card: `metrics`,
+    `recommended`, the checksums of these files, the digest and, with `signer`, the signature.
 
     Args:
         dataset: the training data, to compare the images with its test images; None skips
@@ -49,14 +49,21 @@ def benchmark(
         seed: random seed of the samples.
         progress: called with the name of a measurement, the steps done and all its steps.
         measure_speed: takes the path of a file and the number of threads.
+        signer: sign the updated card with this key, from `signature.secret_key`. A signed
+            bundle needs it.
 
     Returns:
         The content of benchmark.json; docs/model-card.md describes it.
 
     Raises:
-        InputError: the bundle, the data set or the run can't be used, or the folder is not
-            writable.
+        InputError: the bundle, the data set or the run can't be used, the folder is not
+            writable, or the bundle is signed and there is no `signer`.
     """
+    if signer is None and os.path.lexists(bundle.path / card.SIGNATURE):
+        raise InputError(
+            f"{bundle.path} is signed, and the results change its card: `sign` signs it again;"
+            f" or remove {card.SIGNATURE} first"
+        )
     if not os.access(bundle.path, os.W_OK | os.X_OK):
         raise InputError(f"can't write the results to {bundle.path}")
     # Both check their input, before minutes of measurements.
@@ -80,11 +87,12 @@ def benchmark(
     if dataset and real:
         result["protocol"] = protocol.describe(settings, dataset, real.features)
         result["quality"] = quality.measure(sources, real, progress)
-    write_json(bundle.path / NAME, result)
-    plot.write(bundle.path / PICTURE, result)
-    updated = updated_card(bundle, result)
-    card.write(bundle.path / card.NAME, updated)
-    readme.write(bundle.path / card.README, updated)
+    write_json(bundle.path / BENCHMARK, result)
+    plot.write(bundle.path / BENCHMARK_PICTURE, result)
+    made = (BENCHMARK, BENCHMARK_PICTURE)
+    readme.write_with_card(bundle.path, updated_card(bundle, result), made)
+    if signer is not None:
+        signature.sign(bundle.path, signer)
     return result
 
 
@@ -119,7 +127,7 @@ def _costs(bundle, variant, progress, measure_speed):
 
 
 def updated_card(bundle: Bundle, result: dict) -> dict:
-    """The bundle's card with the metrics of a benchmark.
+    """The bundle's card with the metrics of a benchmark, but not yet its files and digest.
 
     Files whose images are worse than float32's get a note and are not recommended.
     """

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from keras_ganvae import runtime
-from keras_ganvae.bundle import card, golden, readme
+from keras_ganvae.bundle import card, golden, readme, signature
 from keras_ganvae.bundle.formats import GOLDEN, SAVED_MODEL, VARIANTS
 from keras_ganvae.bundle.inspection import Inspection, inspect_file
 from keras_ganvae.bundle.verify import tolerance, verify
@@ -39,6 +39,7 @@ def export(
     prior: str | None = None,
     sampler_weights: str = "float32",
     overwrite: bool = False,
+    signer: "signature.SecretKey | None" = None,
 ) -> Path:
     """Write and verify the bundle of a finished run; a failed export leaves nothing behind.
 
@@ -50,6 +51,7 @@ def export(
             run's own.
         sampler_weights: "float32", or "float16" for a sampler.tflite of half the size.
         overwrite: replace a bundle in `out`.
+        signer: sign the bundle with this key, from `signature.secret_key`.
 
     Returns:
         `out` with links resolved.
@@ -83,8 +85,9 @@ def export(
         for file, inspection in inspections.items():
             files[file] |= _model_facts(file, inspection, weights[card.MODELS[file]])
         record = card.build(_facts(out.name, run, model, distribution, files))
-        card.write(folder / card.NAME, record)
-        readme.write(folder / card.README, record)
+        readme.write_with_card(folder, record)
+        if signer is not None:
+            signature.sign(folder, signer)
         verify(folder, inspections=inspections)
         check_replaceable(out, BUNDLE, overwrite)  # minutes have passed
     return out

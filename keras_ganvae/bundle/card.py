@@ -1,4 +1,8 @@
-"""The model card: a bundle's description as JSON, see `model_card.schema.json`."""
+"""The model card: a bundle's description as JSON, see `model_card.schema.json`.
+
+A card carries the digest of its own content, and the checksums of all other files: whoever
+reads a card knows that none of its words was changed since it was written.
+"""
 
 import functools
 import json
@@ -9,22 +13,22 @@ from importlib import resources
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import numpy as np
-
-from keras_ganvae.bundle import schema
-from keras_ganvae.bundle.formats import VARIANTS
+from keras_ganvae.bundle import json_text, latent, schema
+from keras_ganvae.bundle.formats import BENCHMARK, BENCHMARK_PICTURE, VARIANTS
 from keras_ganvae.errors import InputError
 from keras_ganvae.files import sha256_of, write_text
 from keras_ganvae.priors import MixturePrior, NormalPrior
 from keras_ganvae.tflite.signatures import SIGNATURES
 
 NAME = "model_card.json"
+SIGNATURE = f"{NAME}.minisig"
 README = "README.md"
 SCHEMA = "keras-ganvae/model-card"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+UNLISTED = frozenset({NAME, SIGNATURE})  # the only files of a bundle that no card lists
+REWRITTEN = (BENCHMARK, BENCHMARK_PICTURE, README)  # by `benchmark`, before the card
 
 MODELS = {each.file: name for name, each in VARIANTS.items()}
-LONG_LIST = 16  # numbers; a longer list is written without spaces
 
 MEANING = "0 is black, 1 is white, or a colour's full strength"
 LICENSE = "Apache-2.0 for these files; the terms of the data set they were trained on apply too"
@@ -99,15 +103,21 @@ def recommended(variants: Collection[str], worse: Collection[str] = ()) -> dict[
 
 
 def listing(folder: str | Path) -> dict[str, dict]:
-    """Size and SHA-256 of each file of a bundle except the card and the README."""
+    """Size and SHA-256 of each file of a bundle except `UNLISTED`."""
     folder = Path(folder)
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
     names = {path.relative_to(folder).as_posix(): path for path in paths}
-    return {
-        name: {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
-        for name, path in names.items()
-        if name not in (NAME, README)
-    }
+    return {name: _file_facts(path) for name, path in names.items() if name not in UNLISTED}
+
+
+def with_files(card: dict, folder: Path, names: Iterable[str]) -> dict:
+    """The card with the present size and SHA-256 of some files of its bundle."""
+    facts = {name: _file_facts(folder / name) for name in names}
+    return sealed(card | {"files": card["files"] | facts})
+
+
+def _file_facts(path):
+    return {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
 
 
 def model_facts(
@@ -165,6 +175,7 @@ def build(facts: Facts) -> dict:
     card = {
         "schema": SCHEMA,
         "schema_version": SCHEMA_VERSION,
+        "digest": "",  # its place; `sealed` computes it
         "name": facts.name,
         "summary": facts.summary,
         "architecture": facts.architecture,
@@ -184,24 +195,43 @@ def build(facts: Facts) -> dict:
         "versions": facts.versions,
         "license": facts.license,
         "command": facts.command,
-        "latent": _latent(facts.prior),
+        "latent": latent.record(facts.prior),
     }
-    return validate(card)
+    return validate(sealed(card))
+
+
+def sealed(card: dict) -> dict:
+    """The card with its digest: call it after the last change."""
+    return card | {"digest": digest(card)}
+
+
+def digest(card: dict) -> str:
+    """What the key `digest` must be: the `json_text.digest` of the card without it.
+
+    Raises:
+        InputError: the card has a value that canonical JSON lacks.
+    """
+    content = {name: value for name, value in card.items() if name != "digest"}
+    try:
+        return json_text.digest(content)
+    except ValueError as error:  # half of a surrogate pair
+        raise InputError(f"card: {error}") from error
 
 
 def write(path: str | Path, card: dict) -> None:
     """Write a card, each list of numbers on one line."""
-    write_text(path, _json(validate(card)) + "\n")
+    write_text(path, json_text.layout(validate(card)) + "\n")
 
 
 def read(path: str | Path) -> dict:
     """Read a card and validate it.
 
     Raises:
-        InputError: the file is missing or not JSON, or the card is invalid.
+        InputError: the file is missing or not JSON, has a key twice or a number with digits
+            that do not count, or the card is invalid.
     """
     try:
-        card = json.loads(Path(path).read_text(encoding="utf-8"))
+        card = json_text.parse(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise InputError(f"no {Path(path).name} in {Path(path).parent}: not a bundle") from error
     except (OSError, ValueError, RecursionError) as error:
@@ -216,11 +246,12 @@ def validate(card: Any) -> dict:
     """The card itself, if it is valid.
 
     Raises:
-        InputError: the card breaks the schema, or two keys contradict each other; the message
-            names the key.
+        InputError: another release wrote the card, it breaks the schema, two keys contradict
+            each other (the message names the key), or it was changed after it was written.
     """
+    _check_version(card)
     schema.check(card, _schema(), "card")
-    _check_latent(card["latent"])
+    latent.check(card["latent"])
     for name in card["files"]:
         _check_path(name)
     for name, signature in card["signatures"].items():
@@ -229,7 +260,22 @@ def validate(card: Any) -> dict:
                 raise InputError(f"card.signatures.{name}.files: {file} has no such signature")
     if card["recommended"]["file"] not in card["files"]:
         raise InputError(f"card.recommended.file: {card['recommended']['file']} is not in files")
+    if digest(card) != card["digest"]:
+        raise InputError(
+            "card.digest is not that of the card, which was changed; export the run again"
+        )
     return card
+
+
+def _check_version(card):
+    if not isinstance(card, dict) or card.get("schema") != SCHEMA:
+        return
+    version = card.get("schema_version")
+    if type(version) is int and 0 < version < SCHEMA_VERSION:
+        raise InputError(
+            f"card.schema_version is {version}: an earlier release of keras-ganvae made the"
+            " bundle; export the run again"
+        )
 
 
 @functools.cache
@@ -238,49 +284,11 @@ def _schema():
     return json.loads(file.read_text(encoding="utf-8"))
 
 
-def _check_latent(latent):
-    if latent["distribution"] == "normal":
-        if "mixture" in latent:
-            raise InputError("card.latent.mixture is for the distribution mixture only")
-        return
-    for name in ("components", "mixture"):
-        if name not in latent:
-            raise InputError(f"card.latent.{name} is missing")
-    size, components, mixture = latent["size"], latent["components"], latent["mixture"]
-    if len(mixture["weights"]) != components:
-        raise InputError(f"card.latent.mixture.weights must have {components} numbers")
-    for name, length in (("means", size), ("factors", size * (size + 1) // 2)):
-        if [len(row) for row in mixture[name]] != [length] * components:
-            raise InputError(
-                f"card.latent.mixture.{name} must have {components} rows of {length} numbers"
-            )
-
-
 def _check_path(name):
     path = PurePosixPath(name)
     # Readers join it to the path of the bundle.
     if path.is_absolute() or ".." in path.parts or "\\" in name or str(path) != name:
         raise InputError(f"card.files: {name!r} is not a path within the bundle")
-
-
-def _latent(prior):
-    latent = {"size": prior.latent_dim, "distribution": prior.name}
-    if prior.name == "normal":
-        return latent
-    rows, columns = np.tril_indices(prior.latent_dim)
-    mixture = {
-        "weights": _numbers(prior.weights),
-        "means": _numbers(prior.means),
-        "factors": _numbers(prior.factors[:, rows, columns]),
-    }
-    return latent | {"components": prior.components, "mixture": mixture}
-
-
-def _numbers(array):
-    """An array as nested lists of the shortest decimals that give the same float32."""
-    if array.ndim > 1:
-        return [_numbers(row) for row in array]
-    return [float(str(value)) for value in array.astype(np.float32)]
 
 
 def _signatures(size, image_shape, files):
@@ -305,17 +313,3 @@ def _tensor(spec, batch, size, image_shape):
 def _finite(value):
     """A float as JSON has it: null for infinity, the PSNR of equal images, and NaN."""
     return value if not isinstance(value, float) or math.isfinite(value) else None
-
-
-def _json(value, indent=""):
-    inner = indent + "  "
-    if isinstance(value, dict) and value:
-        items = [f"{inner}{json.dumps(key)}: {_json(item, inner)}" for key, item in value.items()]
-    elif isinstance(value, list) and any(isinstance(item, list | dict) for item in value):
-        items = [inner + _json(item, inner) for item in value]
-    elif isinstance(value, list) and len(value) > LONG_LIST:  # a mixture's: spaces would be a tenth
-        return json.dumps(value, separators=(",", ":"))
-    else:
-        return json.dumps(value, ensure_ascii=False, allow_nan=False)
-    first, last = "{}" if isinstance(value, dict) else "[]"
-    return f"{first}\n" + ",\n".join(items) + f"\n{indent}{last}"

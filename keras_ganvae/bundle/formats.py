@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 GOLDEN = "golden.npz"
 SAVED_MODEL = "saved_model"
+BENCHMARK = "benchmark.json"
+BENCHMARK_PICTURE = "benchmark.png"
 
 # Limit -> whether it is an upper bound.
 LIMITS = {"max_error": True, "mean_error": True, "psnr": False, "correlation": False}

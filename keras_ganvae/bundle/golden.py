@@ -4,6 +4,7 @@ import os
 
 import numpy as np
 
+from keras_ganvae.bundle.latent import component_seeds
 from keras_ganvae.files import replacing
 from keras_ganvae.models import latents
 from keras_ganvae.models.base import GenerativeModel
@@ -23,8 +24,9 @@ def make(model: GenerativeModel, prior: NormalPrior | MixturePrior) -> dict[str,
     Returns:
         latents (16, J) and images (16, H, W, C); seeds (16,) int32, seed_latents and
         seed_images. VAEs also: encode_images (16, H, W, C), drawn by the model itself,
-        means and log_variances (16, J), and reconstructions. All are float32 except the
-        seeds; images are in [0, 1].
+        means and log_variances (16, J), and reconstructions. Mixtures also:
+        component_seeds (N,) int32, which draw from every component, and component_latents
+        (N, J). All are float32 except the seeds; images are in [0, 1].
     """
     model = in_float32(model)
     z = prior.sample(GOLDEN_COUNT, LATENTS_SEED)
@@ -48,6 +50,10 @@ def make(model: GenerativeModel, prior: NormalPrior | MixturePrior) -> dict[str,
             "log_variances": log_variance,
             "reconstructions": latents.decode(model, mean),
         }
+    if isinstance(prior, MixturePrior):
+        # 16 seeds miss most components. Their latents are enough: the decoder is the same.
+        seeds = component_seeds(prior)
+        arrays |= {"component_seeds": seeds, "component_latents": prior.draw(seeds)}
     return arrays
 
 

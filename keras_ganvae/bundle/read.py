@@ -3,6 +3,7 @@
 import math
 import os
 import zipfile
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from keras_ganvae.bundle import card
 from keras_ganvae.bundle.formats import GOLDEN
+from keras_ganvae.bundle.latent import component_seeds, mixture
 from keras_ganvae.config import MAX_SIZE
 from keras_ganvae.errors import InputError, first_line
 from keras_ganvae.files import sha256_of
@@ -72,8 +74,8 @@ class Bundle:
 
     @property
     def variants(self) -> dict:
-        """The .tflite file of each variant."""
-        return {each["variant"]: name for name, each in self.files.items() if "variant" in each}
+        """The .tflite file of each variant. The name decides, whatever the card calls it."""
+        return {card.MODELS[name]: name for name in self.files if name in card.MODELS}
 
     def file(self, name: str) -> Path:
         """The path of a file, after comparing size and checksum with the card.
@@ -101,6 +103,16 @@ class Bundle:
             raise InputError(f"can't read {path}: {error}") from error
         return path
 
+    def check_files(self, unless: Collection[str] = ()) -> None:
+        """Compare every file with the card, except those named.
+
+        Raises:
+            InputError: a file is missing or altered.
+        """
+        for name in self.files:
+            if name not in unless:
+                self.file(name)
+
     def prior(self, name: str | None = None) -> NormalPrior | MixturePrior:
         """The distribution to sample from: "normal", "mixture", or None for the bundle's own.
 
@@ -113,7 +125,10 @@ class Bundle:
             return NormalPrior(self.latent_dim)
         if "mixture" not in latent:
             raise InputError(f"{self.path} draws from N(0, I) and has no mixture")
-        return _mixture(latent["mixture"], self.latent_dim, self.path / card.NAME)
+        try:
+            return mixture(latent)
+        except InputError as error:
+            raise InputError(f"{self.path / card.NAME} is damaged: {error}; {REMEDY}") from error
 
     def model(self, variant: str = "float32", threads: int = 1) -> LoadedModel:
         """Load the .tflite file of a variant after comparing its checksum.
@@ -134,13 +149,13 @@ class Bundle:
         """The arrays of golden.npz: float32, except for int32 seeds.
 
         Raises:
-            InputError: the file is missing, altered or damaged.
+            InputError: the file is missing, altered or damaged, or of another mixture.
         """
-        return read_golden(self.file(GOLDEN), self.latent_dim, self.image_shape)
+        return read_golden(self.file(GOLDEN), self.prior(), self.image_shape)
 
 
 def read_golden(
-    path: str | os.PathLike, latent_dim: int, image_shape: tuple
+    path: str | os.PathLike, prior: NormalPrior | MixturePrior, image_shape: tuple
 ) -> dict[str, np.ndarray]:
     """Read a golden.npz, checking names, types and shapes.
 
@@ -148,10 +163,13 @@ def read_golden(
         InputError: the file can't be read, or an array is missing, unknown or has the wrong
             type or shape.
     """
+    draws = len(component_seeds(prior)) if isinstance(prior, MixturePrior) else 0
     try:
         with zipfile.ZipFile(path) as archive:
             names = [name.removesuffix(".npy") for name in archive.namelist()]
-            wanted = golden_arrays(latent_dim, image_shape, has_encoder="means" in names)
+            wanted = golden_arrays(prior.latent_dim, image_shape, "means" in names, draws)
+            if ("component_seeds" in names) != (draws > 0):
+                raise ValueError("it is of another distribution than its card describes")
             if sorted(names) != sorted(wanted):
                 raise ValueError(f"it holds {', '.join(names)}")
             arrays = {name: _array(archive, name, *wanted[name]) for name in wanted}
@@ -177,18 +195,3 @@ def _array(archive, name, shape, type_name):
     if not np.isfinite(array).all():
         raise ValueError(f"{name} is not finite")
     return array
-
-
-def _mixture(record, size, path):
-    with np.errstate(over="ignore"):  # too large a number becomes infinite
-        weights, means, lower = (
-            np.asarray(record[name], np.float32) for name in ("weights", "means", "factors")
-        )
-    if not (weights >= 0).all() or not abs(weights.sum() - 1) < 1e-3:
-        raise InputError(f"{path} is damaged: the mixture's weights do not sum to 1; {REMEDY}")
-    rows, columns = np.tril_indices(size)
-    factors = np.zeros((len(weights), size, size), np.float32)
-    factors[:, rows, columns] = lower
-    if not (np.isfinite(means).all() and np.isfinite(factors).all()):
-        raise InputError(f"{path} is damaged: the mixture is not finite; {REMEDY}")
-    return MixturePrior(weights, means, factors, {})

@@ -3,7 +3,7 @@
 import html
 import re
 import textwrap
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 import jinja2
@@ -50,9 +50,16 @@ BLOCK = re.compile(
 CODE_SPAN = re.compile(r"`[^`]+`")
 
 
-def write(path: str | Path, card: dict) -> None:
-    """Write the README of a validated card."""
-    write_text(path, render(card))
+def write_with_card(folder: Path, card: dict, others: Iterable[str] = ()) -> None:
+    """Write the README of a validated card, and the card, which lists it and `others`.
+
+    Args:
+        folder: the bundle.
+        others: names of files that were made since the card, or again.
+    """
+    write_text(folder / cards.README, render(card))
+    listed = cards.with_files(card, folder, [*others, cards.README])
+    cards.write(folder / cards.NAME, listed)
 
 
 def render(card: dict) -> str:

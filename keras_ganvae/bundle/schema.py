@@ -1,6 +1,6 @@
 """Validation by the part of JSON Schema 2020-12 that the model card's schema uses.
 
-`verify` must run with numpy and ai-edge-litert alone, so it can't import a library for this.
+`verify` must run where little is installed, so it can't import a library for this.
 Two rules are stricter than the standard's: numbers are finite, and 1.0 is not an integer.
 """
 

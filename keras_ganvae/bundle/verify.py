@@ -1,9 +1,9 @@
-"""Verify that a bundle draws what was trained: checksums, lint, parity with golden.npz.
+"""Verify that a bundle draws what was trained: digest, checksums, lint, parity with golden.npz.
 
 Whatever the card states of a model file is compared with the file: its name decides which
 checks apply, and reading and running it gives the rest.
 
-Needs the bundle, numpy and the LiteRT interpreter, nothing else.
+Needs the bundle, numpy, rfc8785 and the LiteRT interpreter; signatures need py-minisign.
 """
 
 import math
@@ -15,18 +15,16 @@ from pathlib import Path
 import numpy as np
 
 from keras_ganvae import runtime
-from keras_ganvae.bundle import card
+from keras_ganvae.bundle import card, latent
 from keras_ganvae.bundle.formats import GOLDEN, SAMPLER, VARIANTS, Tolerance
 from keras_ganvae.bundle.inspection import Inspection, inspect_file
 from keras_ganvae.bundle.read import Bundle
+from keras_ganvae.bundle.signature import check_signed, public_key
 from keras_ganvae.errors import GateFailed, InputError
-from keras_ganvae.ownership import UNLISTED
 from keras_ganvae.priors import MixturePrior
 from keras_ganvae.priors import random as noise
 from keras_ganvae.tflite import signatures
 
-MAX_LATENT_ERROR = 1e-5  # between numpy's prior and every file's
-MIXTURE_DRAWS = 4  # of each component; one draw misses an error times an epsilon near 0
 # Measure of parity -> (relative, absolute) change between two processors. Other kernels moved
 # the worst pixel of an int8 file by a third, averages by 2 %; float32 errors are rounding.
 PARITY_CHANGES = {
@@ -37,7 +35,7 @@ PARITY_CHANGES = {
 }
 MAX_DECIBELS = 1000  # no float overflows
 
-LATENT_TOLERANCE = Tolerance("the same integers on every device", max_error=MAX_LATENT_ERROR)
+LATENT_TOLERANCE = Tolerance("the same integers on every device", max_error=latent.MAX_ERROR)
 # `sample` decodes a z that may differ by 1e-5, times how steeply an image depends on it.
 SAMPLE_TOLERANCE = Tolerance("its z may differ by 1e-5", max_error=1e-4)
 # `encode` returns means of any size. By the type of the weights.
@@ -69,30 +67,39 @@ def verify(
     path: str | os.PathLike,
     progress: Callable[[str], object] | None = None,
     inspections: dict[str, Inspection] | None = None,
+    key: str | os.PathLike | None = None,
 ) -> dict:
     """Check everything that a bundle promises.
 
     Args:
         progress: called with the name of each file before it is checked.
         inspections: results of `inspect_file` by file name; the others are made here.
+        key: check that its owner signed the bundle, see `signature.public_key`.
 
     Returns:
-        name; files: their number; mixture_checked: whether every component of the card's
+        name; files: their number; signature_checked: whether `key` was given, None for a
+        bundle without a signature; mixture_checked: whether every component of the card's
         mixture was compared with sampler.tflite, None without a mixture; models: for each
         .tflite file its variant, operators, delegates, and parity by signature and output
         (max_error, mean_error, psnr in dB or None if it is infinite, correlation).
 
     Raises:
-        InputError: there is no bundle at `path`.
+        InputError: there is no bundle at `path`, or `key` is not a key.
         GateFailed: a check failed; the message names the file and the fault.
     """
     path = Path(path)
     if not (path / card.NAME).is_file():
         Bundle.open(path)  # raises the error that says what is missing
+    maker = None if key is None else public_key(key)
     try:
-        return _verify(Bundle.open(path), progress or (lambda name: None), inspections or {})
+        bundle = Bundle.open(path)
+        if maker is not None:
+            check_signed(path, maker)
+        report = _verify(bundle, progress or (lambda name: None), inspections or {})
     except InputError as error:
         raise GateFailed(str(error)) from error
+    is_signed = (path / card.SIGNATURE).exists()
+    return report | {"signature_checked": maker is not None if is_signed else None}
 
 
 def _verify(bundle, progress, inspections):
@@ -112,7 +119,7 @@ def _verify(bundle, progress, inspections):
     return {
         "name": bundle.name,
         "files": len(bundle.files),
-        "mixture_checked": _check_mixture(bundle, found),
+        "mixture_checked": _check_mixture(bundle, golden, found),
         "models": {name: _report(name, inspection) for name, inspection in found.items()},
     }
 
@@ -127,20 +134,46 @@ def _check_files(bundle, progress):
         for each in bundle.path.rglob("*")
         if not each.is_dir() or each.is_symlink()
     }
-    unknown = present - bundle.files.keys() - UNLISTED
+    for name in present & card.UNLISTED:
+        if (bundle.path / name).is_symlink():
+            raise GateFailed(f"{bundle.path / name} is a link, not a file of the bundle")
+    unknown = present - bundle.files.keys() - card.UNLISTED
     if unknown:
         raise GateFailed(f"{bundle.path / min(unknown)} is not in {card.NAME}; remove it")
 
 
 def _check_prior(bundle, golden):
     """Compare what the card's distribution draws with the golden latents."""
-    drawn = bundle.prior().draw(golden["seeds"])
-    error = float(np.abs(drawn - golden["seed_latents"]).max())
-    if not error <= MAX_LATENT_ERROR:
+    prior = bundle.prior()
+    found = _difference(prior, golden["seeds"], prior.draw(golden["seeds"]), golden["seed_latents"])
+    if found is None and isinstance(prior, MixturePrior):
+        seeds = golden["component_seeds"]
+        found = _difference(prior, seeds, prior.draw(seeds), golden["component_latents"])
+        thresholds = noise.choice_thresholds(prior.weights)
+        drawn, all_of_them = (
+            noise.choices(each, thresholds, prior.latent_dim)
+            for each in (seeds, latent.component_seeds(prior))
+        )
+        if found is None and not np.array_equal(drawn, all_of_them):
+            found = "its seeds choose other components"
+    if found is not None:
         raise GateFailed(
             f"{bundle.path / card.NAME} describes another distribution than {GOLDEN} was drawn"
-            f" from (z differs by {error:.2g}); export the run again"
+            f" from ({found}); export the run again"
         )
+
+
+def _difference(prior, seeds, drawn, latents):
+    """Where two draws from a prior differ, and by how much; None if they agree."""
+    row = latent.first_difference(drawn, latents)
+    if row is None:
+        return None
+    error = f"z differs by {np.abs(drawn[row] - latents[row]).max():.2g}"
+    if not isinstance(prior, MixturePrior):
+        return error
+    thresholds = noise.choice_thresholds(prior.weights)
+    (component,) = noise.choices(seeds[row : row + 1], thresholds, prior.latent_dim)
+    return f"component {component} of the mixture, {error}"
 
 
 def _check_name(bundle, name):
@@ -244,25 +277,20 @@ def _compare(bundle, where, stated, found):
         )
 
 
-def _check_mixture(bundle, found):
+def _check_mixture(bundle, golden, found):
     """Draw from every component of the sampler's mixture, at both ends of its probability."""
-    prior = bundle.prior()
-    if not isinstance(prior, MixturePrior):
+    if "component_seeds" not in golden:
         return None
     if SAMPLER not in found:
         return False
-    thresholds = noise.choice_thresholds(prior.weights)
-    seeds = noise.seeds_of_choices(thresholds, prior.latent_dim, MIXTURE_DRAWS)
-    model = found[SAMPLER].model
+    seeds, model = golden["component_seeds"], found[SAMPLER].model
     drawn = [model.run("sample", seed=seeds[i : i + 1])["latent"] for i in range(len(seeds))]
-    wanted = prior.draw(seeds)
-    # Far from 0, float32 itself is coarser than the limit.
-    excess = np.abs(np.concatenate(drawn) - wanted) - MAX_LATENT_ERROR - 2**-22 * np.abs(wanted)
-    if not excess.max() <= 0:
-        component = noise.choices(seeds, thresholds, prior.latent_dim)[excess.max(axis=1).argmax()]
+    latents = golden["component_latents"]
+    difference = _difference(bundle.prior(), seeds, np.concatenate(drawn), latents)
+    if difference is not None:
         raise GateFailed(
-            f"{bundle.path / card.NAME} describes another distribution than {SAMPLER} draws"
-            f" from (component {component} of the mixture); export the run again"
+            f"{bundle.path / card.NAME} describes another distribution than {SAMPLER} draws from"
+            f" ({difference}); export the run again"
         )
     return True
 

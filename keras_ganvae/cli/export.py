@@ -1,16 +1,21 @@
 """`export`, `verify` and `benchmark`: bundles for apps, their checks and their costs."""
 
 import argparse
+import getpass
 import json
+import os
+import sys
 from collections.abc import Mapping
 from typing import Any
 
 from keras_ganvae import runtime
 from keras_ganvae.cli.messages import print_lines
-from keras_ganvae.cli.parser import Commands, command
+from keras_ganvae.cli.parser import Commands, Parser, command
 from keras_ganvae.cli.progress import ProgressBar
 from keras_ganvae.config import SAMPLING_PRIORS
 from keras_ganvae.errors import InputError
+
+PASSPHRASE = "KERAS_GANVAE_PASSPHRASE"  # an environment variable
 
 
 def add(commands: Commands) -> None:
@@ -43,6 +48,7 @@ def _add_export(commands: Commands) -> None:
         help="weights of sampler.tflite: float32, or float16 for half the size (default float32)",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace the bundle in --out")
+    _add_sign(parser, "sign the bundle")
 
 
 def _add_verify(commands: Commands) -> None:
@@ -50,6 +56,12 @@ def _add_verify(commands: Commands) -> None:
         commands, "verify", run_verify, "verify that a bundle draws what the trained model draws"
     )
     parser.add_argument("bundle", metavar="BUNDLE", help="a folder written by export")
+    parser.add_argument(
+        "--key",
+        metavar="PUBKEY",
+        help="exit with 1 unless the owner of this key signed the bundle: a public key of"
+        " minisign, or the path of its file",
+    )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
@@ -96,7 +108,37 @@ def _add_benchmark(commands: Commands) -> None:
         metavar="X",
         help="exit with 1 if the coverage of a file's samples is below X, from 0 to 1",
     )
+    _add_sign(parser, "sign the bundle again, whose card gets the results")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def _add_sign(parser: Parser, purpose: str) -> None:
+    parser.add_argument(
+        "--sign",
+        metavar="KEYFILE",
+        help=f"{purpose}: the file of a secret key of minisign; its passphrase, if it has one, is"
+        f" asked for or taken from {PASSPHRASE}",
+    )
+
+
+def _signer(path: str | None) -> Any:
+    """The secret key in a file, or None."""
+    if path is None:
+        return None
+    from keras_ganvae.bundle import signature
+
+    def passphrase() -> str:
+        given = os.environ.get(PASSPHRASE)
+        if given is not None:
+            return given
+        if not sys.stdin.isatty():
+            raise InputError(f"`sign={path}` needs a passphrase: set {PASSPHRASE}")
+        try:
+            return getpass.getpass(f"Passphrase of {path}: ")
+        except EOFError as error:
+            raise InputError(f"`sign={path}` needs a passphrase") from error
+
+    return signature.secret_key(path, passphrase)
 
 
 def run_export(args: argparse.Namespace) -> None:
@@ -105,6 +147,7 @@ def run_export(args: argparse.Namespace) -> None:
 
     run = Run.open(args.run_folder)
     run.check_finished()
+    signer = _signer(args.sign)
     runtime.start(args.debug)
     from keras_ganvae.bundle.build import export  # loads TensorFlow
     from keras_ganvae.bundle.read import Bundle
@@ -116,6 +159,7 @@ def run_export(args: argparse.Namespace) -> None:
         prior=args.prior,
         sampler_weights=args.sampler_weights,
         overwrite=args.overwrite,
+        signer=signer,
     )
     print_lines(*_parity_table(Bundle.open(out).files), args.out)
 
@@ -125,7 +169,7 @@ def run_verify(args: argparse.Namespace) -> None:
     from keras_ganvae.bundle.read import Bundle  # loads LiteRT
     from keras_ganvae.bundle.verify import verify
 
-    report = verify(args.bundle)
+    report = verify(args.bundle, key=args.key)
     if args.json:
         print(json.dumps(report, indent=2))
         return
@@ -135,7 +179,8 @@ def run_verify(args: argparse.Namespace) -> None:
         name: files[name] | {"parity": _decode_parity(model["parity"])}
         for name, model in report["models"].items()
     }
-    verdict = f"{args.bundle}: {report['files']} files, all verified"
+    signed = ", signed by the key's owner" if report["signature_checked"] else ""
+    verdict = f"{args.bundle}: {report['files']} files, all verified{signed}"
     print_lines(*_parity_table(measured), verdict)
 
 
@@ -146,6 +191,7 @@ def _decode_parity(parity: Mapping[str, Any]) -> Any:
 
 def run_benchmark(args: argparse.Namespace) -> None:
     """Benchmark a bundle and print a table; fail below --min-quality."""
+    from keras_ganvae.bundle import card
     from keras_ganvae.bundle.read import Bundle  # loads LiteRT
 
     least = args.min_quality
@@ -154,8 +200,8 @@ def run_benchmark(args: argparse.Namespace) -> None:
     if least is not None and not args.quality:
         raise InputError("`min_quality` needs the quality of the samples: remove --no-quality")
     bundle = Bundle.open(args.bundle)
-    for name in bundle.files:
-        bundle.file(name)
+    bundle.check_files(unless=card.REWRITTEN)  # killed while it wrote them, it may start again
+    signer = _signer(args.sign)
     run = None
     if args.run_folder:
         from keras_ganvae.runs.run import Run
@@ -174,6 +220,7 @@ def run_benchmark(args: argparse.Namespace) -> None:
             samples=args.samples,
             seed=args.seed,
             progress=progress,
+            signer=signer,
         )
     if args.json:
         print(json.dumps(result, indent=2))

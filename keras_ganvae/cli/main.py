@@ -12,10 +12,10 @@ from collections.abc import Collection, Sequence
 
 from keras_ganvae import runtime
 from keras_ganvae.cli import evaluate, export, machine, pictures, process, train, web
-from keras_ganvae.cli.messages import LogFormatter, explain, printable, shortened
+from keras_ganvae.cli.messages import LogFormatter, explain, shortened
 from keras_ganvae.cli.parser import Commands, Parser, suggestion
 from keras_ganvae.cli.process import PROGRAM
-from keras_ganvae.errors import InputError, Interrupted
+from keras_ganvae.errors import InputError, Interrupted, printable
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Collection, Iterator
 
 from keras_ganvae.cli.process import PROGRAM
-from keras_ganvae.errors import UserError, first_line
+from keras_ganvae.errors import UserError, first_line, printable
 
 # `name` or `name=value`, as errors and logs write settings.
 SETTING = re.compile(r"`([a-z][a-z0-9_]*)(?:=([^`]*))?`")
@@ -127,16 +127,6 @@ def _scarce(error: BaseException) -> int | None:
 def _machine_error(number: int, error: BaseException) -> str:
     where = getattr(error, "filename", None)
     return MACHINE_ERRORS[number] + (f" ({where})" if where else "")
-
-
-def printable(text: object) -> str:
-    """Text on one line, with control characters, line breaks and the like as escapes.
-
-    Names in files could otherwise send commands to the terminal.
-    """
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode() for char in str(text)
-    )
 
 
 def shortened(line: str) -> str:

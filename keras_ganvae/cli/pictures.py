@@ -113,7 +113,8 @@ def _sample_exported(args: argparse.Namespace) -> str:
     with contextlib.suppress(ImportError):  # a phone may have NumPy and LiteRT alone
         from keras_ganvae.data.resources import check_images_fit
 
-        check_images_fit("count", args.count, source.image_shape)
+        latent_dim = source.bundle.latent_dim if source.bundle else 0
+        check_images_fit("count", args.count, source.image_shape, latent_dim)
     samples = source.sample(args.count, args.seed, prior=args.prior)
     description = f"{args.count} samples of {source.describe(args.prior)}, seed {args.seed}"
     write(args.out, samples, description)

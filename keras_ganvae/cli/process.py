@@ -8,6 +8,7 @@ import io
 import os
 import signal
 import sys
+import time
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -17,7 +18,13 @@ from keras_ganvae.errors import UserError
 PROGRAM = "keras-ganvae"
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
 
+# For so many seconds after a signal another one changes nothing: it would interrupt the removal
+# of temporary files. `timeout` sends its signal twice, to the process and to its group, and
+# some people press Ctrl-C twice.
+GRACE = 5.0
+
 _received: list[int] = []
+_grace_ends = 0.0  # time.monotonic()
 
 
 class OutputFailed(UserError):
@@ -70,7 +77,7 @@ def _catch_signals():
     """Raise KeyboardInterrupt on every signal that asks the process to end: it cleans up."""
     for number in _signals():
         # A shell's background job ignores SIGINT, and `nohup` SIGHUP.
-        if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+        if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _interrupt)
     sys.unraisablehook = _repeat_swallowed_interrupt
 
@@ -109,8 +116,11 @@ def _signals():
 
 
 def _interrupt(number, frame):
+    global _grace_ends
     _received.append(number)
-    raise KeyboardInterrupt
+    if time.monotonic() >= _grace_ends:
+        _grace_ends = time.monotonic() + GRACE
+        raise KeyboardInterrupt
 
 
 def _repeat_swallowed_interrupt(unraisable):
@@ -118,6 +128,8 @@ def _repeat_swallowed_interrupt(unraisable):
     if not issubclass(unraisable.exc_type, KeyboardInterrupt):
         sys.__unraisablehook__(unraisable)
         return
+    global _grace_ends
+    _grace_ends = 0.0
     import threading
 
     main = threading.get_ident()

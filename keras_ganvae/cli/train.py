@@ -3,12 +3,19 @@
 import argparse
 import dataclasses
 import json
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from keras_ganvae import architectures, runtime
 from keras_ganvae.cli.messages import flag, print_lines
 from keras_ganvae.cli.parser import Commands, command
-from keras_ganvae.config import TrainConfig, parse_setting, read_toml, scalar_type
+from keras_ganvae.config import (
+    TrainConfig,
+    is_word_or_number,
+    parse_setting,
+    read_toml,
+    scalar_type,
+)
 from keras_ganvae.distributed.cluster import Cluster
 from keras_ganvae.errors import InputError
 
@@ -19,7 +26,7 @@ if TYPE_CHECKING:
 GROUPS = ("data", "model", "training", "GAN", "VAE", "hardware", "output")
 METAVARS = {"dataset": "SPEC", "data_dir": "DIR", "device": "NAME"}
 # A resumed run keeps its settings except these: it may train longer, or on another machine.
-MACHINE_SETTINGS = ("strategy", "replicas", "device", "cache")
+MACHINE_SETTINGS = ("strategy", "replicas", "device", "cache", "steps_per_execution")
 RESUME_SETTINGS = ("epochs", *MACHINE_SETTINGS)
 
 
@@ -49,15 +56,25 @@ def _add_setting(group: argparse._ArgumentGroup, setting: dataclasses.Field) -> 
     """Add the flag of a field of `TrainConfig`; without it, the namespace lacks the name."""
     text = setting.metadata["help"] + _default(setting)
     shared: dict[str, Any] = {"default": argparse.SUPPRESS, "help": text.replace("%", "%%")}
-    value_type = scalar_type(setting)
+    value_type: Callable[[str], Any] = scalar_type(setting)
     if value_type is bool:
         group.add_argument(flag(setting.name), action=argparse.BooleanOptionalAction, **shared)
         return
     choices = architectures.names() if setting.name == "arch" else setting.metadata["choices"]
     metavar = METAVARS.get(setting.name, "X" if value_type is float else "N")
-    if choices:
+    if is_word_or_number(setting):
+        metavar, value_type = f"{{{','.join(choices)},N}}", _word_or_number
+    elif choices:
         metavar = f"{{{','.join(choices)}}}"
     group.add_argument(flag(setting.name), type=value_type, metavar=metavar, **shared)
+
+
+def _word_or_number(text: str) -> str | int:
+    """The number, or a word that `TrainConfig` checks."""
+    try:
+        return int(text)
+    except ValueError:
+        return text
 
 
 def _default(setting: dataclasses.Field) -> str:

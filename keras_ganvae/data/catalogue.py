@@ -7,6 +7,7 @@ from pathlib import Path
 
 from keras_ganvae.data import network
 from keras_ganvae.data.sources import tfds as tfds_source
+from keras_ganvae.files import readable
 
 # Small images that suit these models, and where TFDS downloads them from.
 FETCHABLE = {
@@ -71,7 +72,9 @@ def _fetchable(missing: dict[str, tuple[str, str]]) -> list[Available]:
 def _has_images(folder: Path) -> bool:
     """Whether the data set has an image feature called "image"."""
     try:
-        features = json.loads((folder / "features.json").read_text())["featuresDict"]["features"]
+        features = json.loads(readable(folder / "features.json").read_text())["featuresDict"][
+            "features"
+        ]
         return "image" in features["image"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         # No image data set, or a damaged one; `load` says which.

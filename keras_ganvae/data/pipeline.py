@@ -1,17 +1,17 @@
-"""The input pipeline: float32 batches from uint8 images.
+"""The input pipeline: uint8 images in blocks of batches, which a graph turns into float32 batches.
 
 Only indices are shuffled, and whole batches are gathered, so an epoch costs one permutation
 and one copy of each image. The order in an epoch is a pure function of (seed, epoch): a
 resumed run gets the batches that an uninterrupted one would have. Every image is used once
-per epoch, whatever the number of replicas and workers.
+per epoch, whatever the number of replicas and workers, and of batches in a block.
 """
 
 import contextlib
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -20,9 +20,12 @@ from keras_ganvae.data.lazy_images import Images
 from keras_ganvae.data.position import Position
 from keras_ganvae.errors import InputError
 
-READERS = 4  # batches fetched in parallel from images that are not a constant
+READERS = 4  # blocks fetched in parallel from images that are not a constant
 # Bytes of images that become a TensorFlow constant: copies of larger arrays take too much memory.
 MAX_CONSTANT = 64 << 20
+# Images in a block that is fetched: several blocks are in memory at the same time.
+MAX_BLOCK_BYTES = 8 << 20
+MAX_BLOCK_STEPS = 1000
 
 
 def steps_per_epoch(images: int, batch_size: int) -> int:
@@ -48,64 +51,187 @@ class Replicas:
 SINGLE = Replicas()
 
 
-def training_batches(
-    images: Images, batch_size: int, seed: int, start: Position, replicas: Replicas = SINGLE
-) -> tf.data.Dataset:
-    """Shuffled batches of endless epochs.
+class Block(NamedTuple):
+    """A replica's part of several batches of the same size, as scalars and one array.
+
+    Attributes:
+        rows: indices of images (S, b), int32, if the images are a constant, else the images
+            (S, b, H, W, C), uint8. Padded with zeros beyond `steps`.
+        steps: the number of batches, at most S.
+        total: images in each global batch.
+        more: whether the next block belongs to the same execution. The partial batch at the
+            end of an epoch has a block of its own, so that all sizes are static.
+    """
+
+    rows: Any
+    steps: Any
+    total: Any
+    more: Any
+
+
+class Feed:
+    """The images of a split, in blocks for the steps of one execution.
 
     Args:
         images: uint8 (N, H, W, C).
         batch_size: images in a global batch; the last one of an epoch may have fewer.
-        seed: random seed of the order, together with the epoch.
-        start: the first batch.
-        replicas: the replicas to feed.
+        width: S of `Block`, batches; None takes as many as an epoch or a block may have.
+    """
+
+    def __init__(self, images: Images, batch_size: int, width: int | None = None):
+        self.images = images
+        self.batch_size = batch_size
+        self.is_constant = isinstance(images, np.ndarray) and images.nbytes <= MAX_CONSTANT
+        self.width = min(width or MAX_BLOCK_STEPS, self._most_steps())
+
+    @property
+    def steps(self) -> int:
+        """Batches in one epoch."""
+        return steps_per_epoch(len(self.images), self.batch_size)
+
+    def _most_steps(self):
+        most = min(MAX_BLOCK_STEPS, self.steps)
+        if not self.is_constant:
+            batch_bytes = self.batch_size * math.prod(self.images.shape[1:])
+            most = min(most, MAX_BLOCK_BYTES // batch_bytes)
+        return max(1, most)
+
+    def constant(self) -> tf.Tensor | None:
+        """The images on the current device, or None if blocks hold them."""
+        return tf.constant(self.images) if self.is_constant else None
+
+    def batch(self, constant: tf.Tensor | None, rows: tf.Tensor) -> tf.Tensor:
+        """One batch of a block as float32 images (b, H, W, C) in [0, 1].
+
+        Args:
+            constant: from `constant`.
+            rows: `Block.rows[i]`.
+        """
+        pixels = rows if constant is None else tf.gather(constant, rows)
+        return tf.ensure_shape(tf.cast(pixels, tf.float32) / 255.0, (None, *self.images.shape[1:]))
+
+    def training_blocks(
+        self,
+        steps: int,
+        seed: int,
+        start: Position,
+        replicas: Replicas = SINGLE,
+    ) -> tf.data.Dataset:
+        """Blocks of shuffled batches of endless epochs.
+
+        Args:
+            steps: batches of an execution, which may be several blocks; the last execution of
+                an epoch may have fewer.
+            seed: random seed of the order, together with the epoch.
+            start: the first batch.
+            replicas: the replicas to feed: elements are a `Block` for each of them in turn.
+        """
+
+        def one_epoch(epoch):
+            order = tf.random.experimental.stateless_shuffle(
+                tf.range(len(self.images)), seed=tf.stack([tf.constant(seed, tf.int64), epoch])
+            )
+            first = tf.where(epoch == start.epoch, tf.constant(start.step, tf.int64), 0)
+            return self._epoch(order, first, steps, replicas)
+
+        dataset = tf.data.Dataset.range(start.epoch, tf.int64.max).flat_map(one_epoch)
+        # Otherwise a strategy synchronizes all replicas before each step to check for the end.
+        dataset = dataset.apply(
+            tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
+        )
+        return _prefetched(dataset, replicas)
+
+    def blocks(self, steps: int, replicas: Replicas = SINGLE) -> tf.data.Dataset:
+        """Blocks of one epoch of batches in the order of the images; see `training_blocks`."""
+        order = tf.range(len(self.images))
+        return _prefetched(self._epoch(order, 0, steps, replicas), replicas)
+
+    def batches(self, blocks: tf.data.Dataset, replicas: Replicas) -> tf.data.Dataset:
+        """The batches of blocks of one step each, as `train_step` takes them."""
+        constant = self.constant()
+
+        def batch(block):
+            images = self.batch(constant, block.rows[0])
+            return (images, block.total) if replicas.total > 1 else images
+
+        return blocks.map(batch)
+
+    def _epoch(self, order, first, steps, replicas):
+        """The blocks of one epoch from batch `first` on, one element for each of the replicas."""
+        size, whole = self.batch_size, len(self.images) // self.batch_size
+        left = len(self.images) - whole * size  # images in the partial batch
+        batches = tf.reshape(order[: whole * size], (whole, size))
+        first = tf.cast(first, tf.int32)
+        remaining = tf.maximum(whole - first, 0)
+        width = min(steps, self.width)
+        blocks_of_execution = -(-steps // width)
+
+        def whole_batches(number):
+            index, replica = _place(number, replicas)
+            execution, block = index // blocks_of_execution, index % blocks_of_execution
+            start = execution * steps + block * width
+            end = tf.minimum(tf.minimum(start + width, (execution + 1) * steps), remaining)
+            low, high = bounds(size, replica, replicas.total)
+            rows = batches[first + start : first + end, low:high]
+            more = end < tf.minimum((execution + 1) * steps, remaining + bool(left))
+            return Block(self._fetched(rows, self.width), end - start, size, more)
+
+        def partial_batch(number):
+            _, replica = _place(number, replicas)
+            low, high = bounds(left, replica, replicas.total)
+            rows = order[None, whole * size :][:, low:high]
+            return Block(self._fetched(rows, 1), 1, left, False)
+
+        count = remaining // steps * blocks_of_execution + -(-(remaining % steps) // width)
+        # A position after the last batch of an epoch is the start of the next.
+        partial = tf.cast(first <= whole, tf.int32) * bool(left)
+        parallel = None if self.is_constant else READERS
+        dataset = _numbers(count * replicas.local).map(whole_batches, num_parallel_calls=parallel)
+        return dataset.concatenate(_numbers(partial * replicas.local).map(partial_batch))
+
+    def _fetched(self, rows, width):
+        """`Block.rows` for the indices (s, b), padded to `width` batches."""
+        count = tf.shape(rows)[0]
+        if not self.is_constant:
+            # Files may have to be read or decoded, so several blocks are fetched in parallel.
+            # Without `stateful=False`, op determinism would run the calls one at a time.
+            flat = tf.numpy_function(
+                self.images.__getitem__, [tf.reshape(rows, [-1])], tf.uint8, stateful=False
+            )
+            rows = tf.reshape(flat, tf.concat([tf.shape(rows), self.images.shape[1:]], axis=0))
+        return tf.pad(rows, [[0, width - count], *([[0, 0]] * (len(rows.shape) - 1))])
+
+
+def _numbers(count):
+    return tf.data.Dataset.range(tf.cast(count, tf.int64))
+
+
+def _place(number, replicas):
+    """The index of an element's block in the epoch, and the element's replica."""
+    number = tf.cast(number, tf.int32)
+    return number // replicas.local, replicas.first + number % replicas.local
+
+
+def training_batches(
+    images: Images, batch_size: int, seed: int, start: Position, replicas: Replicas = SINGLE
+) -> tf.data.Dataset:
+    """Shuffled batches of endless epochs, one at a time.
+
+    Args: those of `Feed` and `Feed.training_blocks`.
 
     Returns:
         For a single replica, batches (B, H, W, C) of float32 in [0, 1]. Otherwise pairs, one
         for each replica fed here in turn: its slice (b, H, W, C) of a global batch, and the
         size B of the global batch, a scalar int32.
     """
-    steps = steps_per_epoch(len(images), batch_size)
-    gather, parallel = _gather(images)
-
-    def one_epoch(epoch):
-        order = tf.random.experimental.stateless_shuffle(
-            tf.range(len(images)), seed=tf.stack([tf.constant(seed, tf.int64), epoch])
-        )
-        first = tf.where(epoch == start.epoch, tf.constant(start.step, tf.int64), 0)
-        return _in_batches(order, batch_size, gather, parallel, replicas, first, steps)
-
-    dataset = tf.data.Dataset.range(start.epoch, tf.int64.max).flat_map(one_epoch)
-    # Otherwise a strategy synchronizes all replicas before each step to check for the end.
-    dataset = dataset.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
-    return _prefetched(dataset, replicas)
+    feed = Feed(images, batch_size, width=1)
+    return feed.batches(feed.training_blocks(1, seed, start, replicas), replicas)
 
 
 def batches(images: Images, batch_size: int, replicas: Replicas = SINGLE) -> tf.data.Dataset:
     """One epoch of batches in the order of the images, as `training_batches` yields them."""
-    steps = steps_per_epoch(len(images), batch_size)
-    gather, parallel = _gather(images)
-    order = tf.range(len(images))
-    dataset = _in_batches(order, batch_size, gather, parallel, replicas, 0, steps)
-    return _prefetched(dataset, replicas)
-
-
-def _in_batches(order, batch_size, gather, parallel, replicas, first, steps):
-    """The batches `first` to `steps` of one epoch, one element for each of the replicas.
-
-    One `map` slices the order and gathers the images: a second one would cost as much again.
-    """
-
-    def replica_batch(number):
-        number = tf.cast(number, tf.int32)
-        step, replica = number // replicas.local, replicas.first + number % replicas.local
-        size = tf.minimum(batch_size, tf.size(order) - step * batch_size)
-        begin, end = bounds(size, replica, replicas.total)
-        images = gather(tf.slice(order, [step * batch_size + begin], [end - begin]))
-        return (images, size) if replicas.total > 1 else images
-
-    numbers = tf.data.Dataset.range(first * replicas.local, steps * replicas.local)
-    return numbers.map(replica_batch, num_parallel_calls=parallel)
+    feed = Feed(images, batch_size, width=1)
+    return feed.batches(feed.blocks(1, replicas), replicas)
 
 
 def bounds(size: Any, replica: Any, replicas: int) -> tuple[Any, Any]:
@@ -125,32 +251,6 @@ def _prefetched(dataset, replicas):
     options = tf.data.Options()
     options.deterministic = True
     return dataset.prefetch(2 * replicas.local).with_options(options)
-
-
-def _gather(images: Images) -> tuple[Callable, int | None]:
-    """A function from indices (B,) to float32 images (B, H, W, C) in [0, 1], and how many
-    calls of it to run in parallel."""
-    fetch, parallel = _fetch(images)
-
-    def gather(index):
-        batch = tf.cast(fetch(index), tf.float32) / 255.0
-        return tf.ensure_shape(batch, (None, *images.shape[1:]))
-
-    return gather, parallel
-
-
-def _fetch(images: Images) -> tuple[Callable, int | None]:
-    """The same, to uint8 images (B, H, W, C)."""
-    if isinstance(images, np.ndarray) and images.nbytes <= MAX_CONSTANT:
-        pixels = tf.constant(images)
-        # One thread is enough: a gather takes well under 2 % of a training step.
-        return lambda index: tf.gather(pixels, index), None
-    # Files may have to be read or decoded, so several batches are fetched in parallel. Without
-    # `stateful=False`, op determinism would run the calls one at a time.
-    return (
-        lambda index: tf.numpy_function(images.__getitem__, [index], tf.uint8, stateful=False),
-        READERS,
-    )
 
 
 @contextlib.contextmanager

@@ -21,18 +21,20 @@ def available_memory(root: str | Path = "/") -> int:
     return min([psutil.virtual_memory().available, *_left_in_cgroups(Path(root))])
 
 
-def check_images_fit(setting: str, count: int, shape: Sequence[int]) -> None:
+def check_images_fit(setting: str, count: int, shape: Sequence[int], latent_dim: int = 0) -> None:
     """Refuse a number of generated images that can't fit in memory.
 
     Args:
         setting: the name of the setting that asks for them.
         count: how many.
         shape: (H, W, C).
+        latent_dim: of the latents that they are decoded from.
 
     Raises:
         InputError: more memory is needed than is available.
     """
-    size, available = (FLOAT + 1) * math.prod(shape), available_memory()  # float32, then uint8
+    size = FLOAT * (latent_dim + math.prod(shape)) + math.prod(shape)  # float32, then uint8
+    available = available_memory()
     if count * size > available:
         raise InputError(
             f"`{setting}` {count} takes at least {readable_size(count * size)} of memory;"

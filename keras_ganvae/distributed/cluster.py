@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_ganvae import runtime
-from keras_ganvae.errors import GateFailed, InputError, Interrupted, first_line
+from keras_ganvae.errors import GateFailed, InputError, Interrupted, first_line, printable
 
 log = logging.getLogger("keras_ganvae")
 # Goes to the worker's log file only, not to its terminal.
@@ -153,8 +153,8 @@ def _report_missing(cluster, arrived):
         if time.monotonic() > end:
             # TensorFlow's wait can't be interrupted, and nothing has been written yet.
             print(
-                f"keras-ganvae: workers {', '.join(missing)} did not start within {START_MINUTES}"
-                " minutes; check their addresses and restart all workers",
+                f"keras-ganvae: workers {printable(', '.join(missing))} did not start within"
+                f" {START_MINUTES} minutes; check their addresses and restart all workers",
                 file=sys.stderr,
                 flush=True,
             )
@@ -165,7 +165,7 @@ def _listens(worker):
     try:
         with socket.create_connection(_host_and_port(worker), timeout=1):
             return True
-    except OSError:
+    except (OSError, UnicodeError):  # the latter of a name that can't be a host's
         return False
 
 
@@ -234,14 +234,8 @@ def check_same(strategy: Any, facts: dict[str, Any]) -> None:
     """
     import tensorflow as tf
 
-    digests = tf.constant([_digest(value) for value in facts.values()], tf.int32)[None]
-
-    @tf.function
-    def gather():
-        context = tf.distribute.get_replica_context()
-        return context.all_gather(digests, axis=0)  # (replicas, facts, 8)
-
-    gathered = strategy.experimental_local_results(strategy.run(gather))[0].numpy()
+    digests = tf.constant([_digest(value) for value in facts.values()], tf.int32)
+    gathered = _gathered(strategy, digests)  # (replicas, facts, 8)
     local = strategy.num_replicas_in_sync // strategy.extended._num_workers
     for name, column in zip(facts, gathered.transpose(1, 0, 2), strict=True):
         others = {i // local for i, each in enumerate(column) if (each != column[0]).any()}
@@ -251,6 +245,26 @@ def check_same(strategy: Any, facts: dict[str, Any]) -> None:
                 f"the workers differ in their {name}: {listed} from worker 0;"
                 " start all of them with the same"
             )
+
+
+def agreed(strategy: Any, value: float) -> float:
+    """The first worker's value, on every worker; without workers, the value itself."""
+    import tensorflow as tf
+
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return value
+    return float(_gathered(strategy, tf.constant(value, tf.float32))[0])
+
+
+def _gathered(strategy, tensor):
+    """The tensors of all replicas, stacked."""
+    import tensorflow as tf
+
+    @tf.function
+    def gather():
+        return tf.distribute.get_replica_context().all_gather(tensor[None], axis=0)
+
+    return strategy.experimental_local_results(strategy.run(gather))[0].numpy()
 
 
 def _digest(value):

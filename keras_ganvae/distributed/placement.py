@@ -16,11 +16,9 @@ from keras_ganvae.data.pipeline import Replicas
 from keras_ganvae.distributed import cluster as clusters
 from keras_ganvae.distributed.cluster import Cluster
 from keras_ganvae.errors import InputError, first_line
+from keras_ganvae.runtime import THREADS
 
 log = logging.getLogger("keras_ganvae")
-
-# TensorFlow's environment variable for the number of threads that run one operation.
-THREADS = "TF_NUM_INTRAOP_THREADS"
 
 # mallopt's parameters in glibc's <malloc.h>, and the largest block that glibc keeps by default
 # in a process that often frees such blocks (mallopt(3), "dynamic mmap threshold").

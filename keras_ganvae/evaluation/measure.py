@@ -12,7 +12,7 @@ import numpy as np
 from keras_ganvae.errors import InputError
 from keras_ganvae.evaluation.floor import IMAGE_STEPS, Progress, RealImages, stepper
 from keras_ganvae.evaluation.protocol import RESULT, Settings, describe
-from keras_ganvae.files import sha256_of_json, write_json
+from keras_ganvae.files import readable, sha256_of_json, write_json
 from keras_ganvae.metrics import likelihood
 from keras_ganvae.metrics.estimate import Estimate
 from keras_ganvae.metrics.smoothness import smoothness
@@ -146,7 +146,7 @@ def hash_of(run: Run) -> str:
     digest = hashlib.sha256()
     try:
         for file in files:
-            digest.update(file.read_bytes())
+            digest.update(readable(file).read_bytes())
     except FileNotFoundError as error:
         run.check_finished()
         raise InputError(f"{error.filename} is missing") from error
@@ -156,7 +156,7 @@ def hash_of(run: Run) -> str:
 def read_result(run: Run) -> dict | None:
     """The run's evaluation.json; None if it is missing, damaged or of another version."""
     try:
-        result = json.loads((run.path / RESULT).read_text())
+        result = json.loads(readable(run.path / RESULT).read_text())
         content = {name: value for name, value in result.items() if name != CHECKSUM}
         intact = result[CHECKSUM] == sha256_of_json(content)
     except (OSError, ValueError, LookupError, AttributeError, RecursionError):

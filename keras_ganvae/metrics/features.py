@@ -20,7 +20,7 @@ from keras_ganvae import runtime
 from keras_ganvae.config import nearest
 from keras_ganvae.data import Dataset
 from keras_ganvae.errors import InputError, first_line
-from keras_ganvae.files import cache_folder, replacing, sha256_of
+from keras_ganvae.files import cache_folder, readable, replacing, sha256_of
 from keras_ganvae.metrics import classifier, inception
 
 # Names of features with their dimensions.
@@ -246,7 +246,7 @@ def _train(path, dataset):
 
 def _load_model(path):
     with runtime.dtype_policy("float32"):
-        return keras.saving.load_model(path, compile=False)
+        return keras.saving.load_model(readable(path), compile=False)
 
 
 def _to_float(images):

@@ -18,6 +18,7 @@ import tensorflow as tf
 from keras_ganvae import runtime
 from keras_ganvae.data import network
 from keras_ganvae.errors import InputError
+from keras_ganvae.files import readable
 
 DIMENSIONS = 2048  # of the last pooling layer
 SIDE = 299  # input size in pixels
@@ -80,7 +81,7 @@ def load(weights: Path, image_shape: tuple[int, int, int]) -> Callable[[Any], tu
 
 
 def _md5(path):
-    with open(path, "rb") as file:
+    with open(readable(path), "rb") as file:
         return hashlib.file_digest(file, "md5").hexdigest()
 
 

@@ -32,7 +32,8 @@ def network(name: str, input_shape: tuple[int, ...], *stack: layers.Layer) -> ke
     """
     for i, layer in enumerate(stack):
         layer.name = f"{i:02d}_{type(layer).__name__}"
-    return keras.Sequential([keras.Input(input_shape), *stack], name=name)
+    image_or_latent = keras.Input(input_shape, name="input")
+    return keras.Sequential([image_or_latent, *stack], name=name)
 
 
 def to_tanh_range() -> layers.Layer:

@@ -11,13 +11,14 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
-from keras_ganvae.files import replacing
+from keras_ganvae.files import readable, replacing
 
 GAP = 2  # pixels between the images of a grid
 GAP_GREY = 96  # visible next to black and next to white
 CAPTION_SIZE = 13  # font size in pixels
 MIN_SIDE = 560  # `enlarge` brings the shorter side to about this many pixels
 MAX_FACTOR = 8
+BLOCK = 2**20  # pixels converted at a time: intermediate results take several times their memory
 
 
 def to_uint8(images: np.ndarray) -> np.ndarray:
@@ -28,10 +29,15 @@ def to_uint8(images: np.ndarray) -> np.ndarray:
             network is wrong.
     """
     images = np.asarray(images, np.float32)
-    # Rounding in a rescaled tanh may exceed 1 by an ulp or two.
-    if not (images >= -1e-6).all() or not (images <= 1 + 1e-6).all():
-        raise ValueError(f"pixels must be in [0, 1], not {images.min()} to {images.max()}")
-    return np.rint(images * 255).clip(0, 255).astype(np.uint8)
+    result = np.empty(images.shape, np.uint8)
+    floats, levels = images.reshape(-1), result.reshape(-1)
+    for start in range(0, images.size, BLOCK):
+        block = floats[start : start + BLOCK]
+        # Rounding in a rescaled tanh may exceed 1 by an ulp or two.
+        if not (block >= -1e-6).all() or not (block <= 1 + 1e-6).all():
+            raise ValueError(f"pixels must be in [0, 1], not {images.min()} to {images.max()}")
+        levels[start : start + BLOCK] = np.rint(block * 255).clip(0, 255)
+    return result
 
 
 def grid(images: np.ndarray, columns: int | None = None) -> np.ndarray:
@@ -94,6 +100,6 @@ def save_png(path: str | Path, picture: np.ndarray, description: str = "") -> No
 
 def load_png(path: str | Path) -> np.ndarray:
     """Read a PNG that `save_png` wrote: uint8 (H, W, C)."""
-    with Image.open(path) as image:
+    with Image.open(readable(path)) as image:
         picture = np.asarray(image)
     return picture[..., None] if picture.ndim == 2 else picture

@@ -35,7 +35,8 @@ def sample(run: Run, count: int, seed: int, out: str | Path, prior: str | None =
         InputError: the run, its prior or `out` is unusable.
     """
     write = output.sample_writer(out)
-    check_images_fit("count", count, run.record["dataset"]["image_shape"])
+    shape = run.record["dataset"]["image_shape"]
+    check_images_fit("count", count, shape, run.config.latent_dim)
     model, source = run.model(), run.prior(prior)
     pixels = _decode(model, source.sample(count, seed))
     description = f"{count} samples of {_name(run)}, {source.description}, seed {seed}"

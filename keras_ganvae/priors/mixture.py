@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_ganvae.files import replacing
+from keras_ganvae.files import readable, replacing
 from keras_ganvae.priors import random
 
 MAX_WEIGHT_ERROR = 1e-3  # of the sum of float32 weights
@@ -51,6 +51,10 @@ class MixturePrior:
 
     def draw(self, seeds: np.ndarray) -> np.ndarray:
         """Draw one z for each image seed, int32 (N,): float32 (N, latent_dim)."""
+        work = self.latent_dim**2 + self.components
+        return random.in_blocks(self._draw, seeds, self.latent_dim, work)
+
+    def _draw(self, seeds):
         thresholds = random.choice_thresholds(self.weights)
         component = random.choices(seeds, thresholds, self.latent_dim)
         epsilon = random.normals(seeds, self.latent_dim)
@@ -72,7 +76,7 @@ class MixturePrior:
             ValueError, KeyError: it is not a mixture.
         """
         # np.load(path) would leave a truncated archive open.
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
+        with open(readable(path), "rb") as file, np.load(file, allow_pickle=False) as arrays:
             held_out = {
                 name.removeprefix(HELD_OUT): float(arrays[name])
                 for name in arrays

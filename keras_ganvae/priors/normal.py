@@ -21,7 +21,8 @@ class NormalPrior:
 
     def draw(self, seeds: np.ndarray) -> np.ndarray:
         """Draw one z for each image seed, int32 (N,): float32 (N, latent_dim)."""
-        return random.normals(seeds, self.latent_dim)
+        size = self.latent_dim
+        return random.in_blocks(lambda part: random.normals(part, size), seeds, size, size)
 
     def log_density(self, latents: np.ndarray) -> np.ndarray:
         """log N(z; 0, I) of latents (N, latent_dim): (N,), nats."""

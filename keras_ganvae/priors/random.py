@@ -7,6 +7,7 @@ the same image everywhere. This module is the definition, in numpy.
 """
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -16,6 +17,8 @@ GOLDEN = 0x9E3779B1  # odd, near 2^32 / golden ratio: its multiples spread over 
 SHIFTS = (16, 15, 16)
 MULTIPLIERS = (0x7FEB352D, 0x846CA68B)
 BITS = 23  # of a word that make a uniform; with the added half, float32 holds it exactly
+
+BLOCK = 2**22  # numbers at a time, 16 MB
 
 
 def image_seeds(seed: int, count: int) -> np.ndarray:
@@ -54,6 +57,27 @@ def _unmix(x: np.ndarray) -> np.ndarray:
     x = (x ^ (x >> last)) * inverses[1]
     x = (x ^ (x >> second) ^ (x >> 2 * second)) * inverses[0]
     return x ^ (x >> first)
+
+
+def in_blocks(
+    draw: Callable[[np.ndarray], np.ndarray], seeds: np.ndarray, dimensions: int, work: int
+) -> np.ndarray:
+    """Draw for a part of the seeds at a time, so that `draw` takes bounded memory.
+
+    Args:
+        draw: from image seeds, int32 (n,), to float32 (n, dimensions).
+        seeds: int32 (N,).
+        dimensions: of the result.
+        work: numbers that `draw` needs at once for each seed.
+
+    Returns:
+        float32 (N, dimensions), the same as `draw` of all seeds.
+    """
+    result = np.empty((len(seeds), dimensions), np.float32)
+    block = max(1, BLOCK // work)
+    for start in range(0, len(seeds), block):
+        result[start : start + block] = draw(seeds[start : start + block])
+    return result
 
 
 def integers(seeds: np.ndarray, start: int, count: int) -> np.ndarray:

@@ -19,7 +19,7 @@ import numpy as np
 from keras_ganvae import runtime
 from keras_ganvae.data.position import Position
 from keras_ganvae.errors import GateFailed, InputError
-from keras_ganvae.files import replacing_folder, sha256_of, sha256_of_json
+from keras_ganvae.files import readable, replacing_folder, sha256_of, sha256_of_json
 
 log = logging.getLogger("keras_ganvae")
 
@@ -137,7 +137,7 @@ def _folder_name(position):
 
 def _read(folder):
     try:
-        manifest = json.loads((folder / "manifest.json").read_text())
+        manifest = json.loads(readable(folder / "manifest.json").read_text())
         if manifest.pop("manifest_sha256") != sha256_of_json(manifest):
             raise DamagedCheckpoint("manifest.json does not match its checksum")
         if _folder_name(Position(**manifest["position"])) != folder.name:
@@ -145,7 +145,7 @@ def _read(folder):
         for name, sha256 in manifest["sha256"].items():
             if sha256_of(folder / name) != sha256:
                 raise DamagedCheckpoint(f"{name} does not match its checksum")
-        callback_state = json.loads((folder / "memory.json").read_text())
+        callback_state = json.loads(readable(folder / "memory.json").read_text())
     except FileNotFoundError as error:
         raise DamagedCheckpoint(f"{error.filename} is missing") from error
     except OSError as error:

@@ -6,7 +6,7 @@ TensorFlow and Keras are imported only when a model is loaded.
 import contextlib
 import csv
 import dataclasses
-import json
+import logging
 import os
 import shlex
 import sys
@@ -16,16 +16,15 @@ from typing import Any
 
 from keras_ganvae import architectures, data, runtime
 from keras_ganvae.architectures import ResolvedConfig
-from keras_ganvae.config import MAX_INT, TrainConfig
-from keras_ganvae.data.splits import SPLITS
+from keras_ganvae.config import TrainConfig
 from keras_ganvae.errors import InputError, first_line
-from keras_ganvae.files import check_regular, replacing, write_json
+from keras_ganvae.files import readable, replacing, sha256_of, write_json
 from keras_ganvae.ownership import RUN, check_replaceable
 from keras_ganvae.priors import MixturePrior, NormalPrior
-from keras_ganvae.runs import checkpoints, lock
+from keras_ganvae.runs import checkpoints, identity, lock, machine, model_file, records
 
-# Settings that older runs lack.
-LATER = ("gradient_penalty", "match_contrast")
+log = logging.getLogger("keras_ganvae")
+
 FOLDERS = ("figures", "checkpoint", "tensorboard")
 # Present while model.keras is of an earlier epoch than the run plans.
 UNFINISHED = ".unfinished"
@@ -56,9 +55,9 @@ class Run:
         record = {
             "arch": config.arch,
             "config": config.to_dict(),
-            "dataset": dataset_record(dataset),
+            "dataset": records.dataset_record(dataset),
             "trained_on": trained_on,
-            "versions": runtime.versions(),
+            **machine.here(),
             "command": shlex.join(["keras-ganvae", *sys.argv[1:]]),
         }
         # First, so that a folder that a crash leaves is known as a run.
@@ -72,6 +71,23 @@ class Run:
         config = dataclasses.replace(self.config, epochs=epochs)
         return Run(self.path, config, self.record | {"config": config.to_dict()})
 
+    def record_machine(self) -> None:
+        """Warn, and record it, if this is not the machine that the run began on."""
+        changes = machine.differences(self.record)
+        if not changes:
+            return
+        log.warning(
+            "%s began on another machine (%s): it will equal an uninterrupted run up to rounding,"
+            " not byte for byte",
+            self.path,
+            "; ".join(changes),
+        )
+        others, now = self.record.get("resumed_on"), machine.here()
+        others = others if isinstance(others, list) else []
+        if now not in others:
+            self.record["resumed_on"] = [*others, now]
+            self.write_config()
+
     def write_config(self) -> None:
         write_json(self.path / "config.json", self.record)
 
@@ -80,7 +96,7 @@ class Run:
         """Read a run folder's config.json.
 
         Raises:
-            InputError: there is no run, its config.json is damaged, or a file is a FIFO or device.
+            InputError: there is no run, or its config.json is damaged.
         """
         path = Path(path)
         if not path.is_dir():
@@ -88,15 +104,7 @@ class Run:
         file = path / "config.json"
         if not file.is_file():
             raise InputError(f"{path} is not a run folder: it has no config.json")
-        check_regular(path)
-        try:
-            record = json.loads(file.read_text())
-            _check_record(record)
-            config = _recorded_config(record["config"])
-        except (OSError, ValueError, InputError) as error:
-            raise InputError(f"{file} is damaged: {error}") from error
-        except RecursionError as error:
-            raise InputError(f"{file} is damaged: it is nested too deeply") from error
+        record, config = records.read(file)
         return cls(path, config, record)
 
     @property
@@ -143,7 +151,7 @@ class Run:
             InputError: there is none, or it is damaged.
         """
         try:
-            with open(self.history_file, newline="") as file:
+            with open(readable(self.history_file), newline="") as file:
                 rows = [
                     {k: int(v) if k == "epoch" else float(v) for k, v in row.items()}
                     for row in csv.DictReader(file)
@@ -201,26 +209,25 @@ class Run:
 
         import keras_ganvae.models  # noqa: F401 (registers the classes)
 
+        # Not of `self.record`: the run may have been extended since it was opened.
+        recorded = Run.open(self.path).record.get(identity.KEY)
         try:
-            model = keras.saving.load_model(self.model_file)
-            self._check_model(model)
+            identity.check_file(self.model_file, recorded)
+            model = keras.saving.load_model(readable(self.model_file))
+            shape = tuple(self.record["dataset"]["image_shape"])
+            identity.check_model(model, self.config, shape)
+            if recorded is None:
+                identity.check_layers(model, self.config, shape)
             return model
         except Exception as error:  # whatever Keras's zip and HDF5 readers raise
             self.check_finished()
+            damage = f"{self.model_file} is damaged ({first_line(error).rstrip('.')})"
+            if not checkpoints.folders(self.checkpoints):
+                remedy = "there is no checkpoint to write it again from: train the run again"
+                raise InputError(f"{damage}; {remedy}") from error
             raise InputError(
-                f"{self.model_file} is damaged ({first_line(error).rstrip('.')}); delete it and"
-                " resume the run to write it again",
-                resume=self.path,
+                f"{damage}; delete it and resume the run to write it again", resume=self.path
             ) from error
-
-    def _check_model(self, model):
-        """ValueError if it is not the model of this run, as far as its inputs and outputs show."""
-        kind = getattr(model, "kind", "other")
-        if kind != architectures.kind_of(self.config.arch):
-            raise ValueError(f"it holds no {self.config.arch}, but a model of kind {kind}")
-        expected = self.config.latent_dim, tuple(self.record["dataset"]["image_shape"])
-        if (model.latent_dim, tuple(model.image_shape)) != expected:
-            raise ValueError("its latents or images have another size than config.json says")
 
     def _model_in_training(self):
         dataset = self.record["dataset"]
@@ -271,43 +278,13 @@ class Run:
             ) from error
 
     def save_model(self, model: Any) -> None:
-        """Write model.keras, which marks the run as finished."""
+        """Write model.keras, which marks the run as finished, and its checksum in config.json."""
         with replacing(self.model_file) as beside:
-            model.save(beside)
+            model_file.save(model, beside)
+            # Before the file has its name: a crash in between leaves an unfinished run.
+            self.record[identity.KEY] = sha256_of(beside)
+            self.write_config()
         (self.path / UNFINISHED).unlink(missing_ok=True)
-
-
-def _check_record(record):
-    """Check the parts of a config.json that are read later; ValueError if one is damaged."""
-    if not isinstance(record, dict):
-        raise ValueError("it is not an object")
-    if not all(isinstance(record.get(name), dict) for name in ("config", "dataset")):
-        raise ValueError("`config` or `dataset` is missing")
-    if not isinstance(record.get("command"), str):
-        raise ValueError("`command` is missing")
-    dataset = record["dataset"]
-    for name in ("name", "fingerprint"):
-        if not isinstance(dataset.get(name), str):
-            raise ValueError(f"the data set's {name} is missing")
-    shape = dataset.get("image_shape")
-    if not isinstance(shape, list) or len(shape) != 3:
-        raise ValueError("the data set's image_shape is missing")
-    if not all(_is_size(size) for size in (*shape, *(dataset.get(name) for name in SPLITS))):
-        raise ValueError("the data set's sizes are missing or out of range")
-
-
-def _is_size(value):
-    return type(value) is int and 0 < value <= MAX_INT
-
-
-def _recorded_config(values):
-    """The config in a config.json; ValueError or InputError if it is incomplete."""
-    config = TrainConfig.from_dict(values)
-    module = architectures.load(config.arch)
-    for name in (*module.PRESETS[config.preset], "schedule_epochs"):
-        if getattr(config, name) is None and name not in LATER:
-            raise ValueError(f"`{name}` is missing")
-    return config
 
 
 def load_dataset(config: TrainConfig, cache: str = "memory") -> data.Dataset:
@@ -320,18 +297,6 @@ def load_dataset(config: TrainConfig, cache: str = "memory") -> data.Dataset:
         validation_size=config.validation_size,
         cache=cache,
     )
-
-
-def dataset_record(dataset: data.Dataset) -> dict:
-    """The entry `dataset` of config.json."""
-    return {
-        "name": dataset.name,
-        "fingerprint": dataset.fingerprint,
-        "image_shape": list(dataset.image_shape),
-        "train": len(dataset.train),
-        "validation": len(dataset.validation),
-        "test": len(dataset.test),
-    }
 
 
 def check_free(path: str | os.PathLike, overwrite: bool, config: TrainConfig | None = None) -> None:

@@ -43,7 +43,7 @@ def convert_sampler(exported: ExportedModel, quantization: str = "float32") -> b
 
 def _convert(exported, names, quantization):
     with tempfile.TemporaryDirectory() as folder:
-        saved_model.write(exported, folder, names)
+        saved_model.save(exported, folder, names)
         with quietly("convert the model to TFLite"):
             converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=names)
             converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]

@@ -15,6 +15,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from keras_ganvae.errors import InputError, first_line
+from keras_ganvae.files import readable
 
 MAX_BYTES = 2**28  # size of a file; the networks here are a few MB
 MAX_ELEMENTS = 2**28  # of one tensor
@@ -151,7 +152,7 @@ def read_model(source: str | os.PathLike | bytes, path: str | None = None) -> Mo
 
 def _content(path):
     try:
-        if Path(path).stat().st_size > MAX_BYTES:
+        if readable(path).stat().st_size > MAX_BYTES:
             raise InputError(f"{path} is larger than {MAX_BYTES} bytes: no model of this package")
         return Path(path).read_bytes()
     except FileNotFoundError as error:

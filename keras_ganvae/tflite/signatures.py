@@ -119,12 +119,21 @@ def in_file(kind: str, has_encoder: bool = True) -> list[str]:
 
 
 def golden_arrays(
-    latent_dim: int, image_shape: tuple, has_encoder: bool
+    latent_dim: int, image_shape: tuple, has_encoder: bool, component_draws: int = 0
 ) -> dict[str, tuple[tuple, str]]:
-    """name -> (shape, dtype) of the arrays of golden.npz."""
+    """name -> (shape, dtype) of the arrays of golden.npz.
+
+    Args:
+        component_draws: number of draws from a mixture's components: their seeds and latents,
+            without images. 0 without a mixture.
+    """
     used = [each.golden for each in _TABLE if has_encoder or not each.needs_encoder]
     specs = functools.reduce(operator.or_, used)
-    return {
+    arrays = {
         name: (spec.shape(GOLDEN_COUNT, latent_dim, image_shape), spec.dtype)
         for name, spec in specs.items()
     }
+    if component_draws:
+        arrays["component_seeds"] = ((component_draws,), "int32")
+        arrays["component_latents"] = ((component_draws, latent_dim), "float32")
+    return arrays

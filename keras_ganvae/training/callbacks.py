@@ -51,14 +51,20 @@ class StopOnNonFinite(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         self.epoch = epoch
+        self.steps = 0  # of the epoch, so far
 
     def on_train_batch_end(self, batch, logs=None):
+        first, self.steps = self.steps + 1, min(batch + 1, self.params["steps"])
         # Reading the logged means costs microseconds.
-        self._check(logs, f"epoch {self.epoch + 1}, step {batch + self.first_step + 1}")
+        self._check(logs, f"epoch {self.epoch + 1}, {self._steps(first, self.steps)}")
 
     def on_epoch_end(self, epoch, logs=None):
         self.first_step = 0
         self._check(logs, f"epoch {epoch + 1}, after its last step")
+
+    def _steps(self, first, last):
+        first, last = first + self.first_step, last + self.first_step
+        return f"step {last}" if first == last else f"steps {first} to {last}"
 
     def _check(self, logs, where):
         for name, value in (logs or {}).items():
@@ -217,7 +223,8 @@ class Progress(keras.callbacks.ProgbarLogger):
         super().on_epoch_begin(epoch, logs)
 
     def on_train_batch_end(self, batch, logs=None):
-        super().on_train_batch_end(batch, self._short(logs))
+        # An execution may end beyond the epoch.
+        super().on_train_batch_end(min(batch, self.target - 1), self._short(logs))
 
     def on_epoch_end(self, epoch, logs=None):
         if self.verbose == 1:

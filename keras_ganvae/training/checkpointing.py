@@ -80,8 +80,12 @@ class CheckpointSaver(keras.callbacks.Callback):
             "\nfinishing the step and saving a checkpoint; repeat to stop at once\n"
         )
 
+    def on_epoch_begin(self, epoch, logs=None):
+        self.first_step = self.position.step
+
     def on_train_batch_end(self, batch, logs=None):
-        step = self.position.step + 1
+        # Keras counts on to the end of an execution, beyond that of an epoch.
+        step = min(self.first_step + batch + 1, self.steps)
         self.position = Position(self.position.epoch, step)
         # After the last step on_epoch_end saves, when validation is done.
         if step < self.steps and (self.signal is not None or self._is_due()):

@@ -1,25 +1,21 @@
 """A dry run: what a training run would be and cost, without a run folder."""
 
 import math
-import statistics
-import time
 from typing import Any
 
 import numpy as np
 
 from keras_ganvae import runtime
 from keras_ganvae.config import TrainConfig
-from keras_ganvae.data.position import Position
 from keras_ganvae.distributed.cluster import Cluster
 from keras_ganvae.runs import checkpoints
-from keras_ganvae.runs.run import dataset_record
+from keras_ganvae.runs.records import dataset_record
+from keras_ganvae.training import loop
 from keras_ganvae.training.callbacks import duration
 from keras_ganvae.training.cost import multiply_adds
 from keras_ganvae.training.optimizers import described_compilation
-from keras_ganvae.training.setup import build_model, prepare, training_data
+from keras_ganvae.training.setup import build_model, feeds, prepare
 
-WARM_UP = 3  # steps that are not timed: the first one traces the graph
-SECONDS = 2.0  # of timing
 FLOAT = 4  # bytes
 
 
@@ -37,7 +33,8 @@ def plan(config: TrainConfig, cluster: Cluster | None = None) -> dict[str, dict[
     macs = multiply_adds(build_model(resolved, dataset), dataset.image_shape)
     model = build_model(resolved, dataset, setup.placement)
     steps = setup.steps_per_epoch
-    seconds = _step_seconds(model, setup)
+    loop.install(model, *feeds(setup), resolved.steps_per_execution, setup.placement)
+    seconds = loop.seconds_of_a_step(model, setup.placement)
     return {
         "settings": {k: v for k, v in resolved.to_dict().items() if v is not None},
         "data": dataset_record(dataset),
@@ -50,6 +47,7 @@ def plan(config: TrainConfig, cluster: Cluster | None = None) -> dict[str, dict[
             "strategy": setup.placement.described(),
             "precision": resolved.precision,
             "compilation": described_compilation(resolved),
+            "steps per execution": model.steps_per_execution,
         },
         "memory": {
             "weights and optimizers": _megabytes(sum(map(_size, checkpoints.variables(model)))),
@@ -66,22 +64,6 @@ def plan(config: TrainConfig, cluster: Cluster | None = None) -> dict[str, dict[
             "time of the run": f"about {duration(steps * seconds * resolved.epochs)}",
         },
     }
-
-
-def _step_seconds(model, setup):
-    """The median time of a step, over a few seconds."""
-    batches = iter(training_data(setup, Position()))
-    model.make_train_function()
-    name = model.metrics[0].name
-    times: list[float] = []
-    end = math.inf
-    while time.perf_counter() < end or len(times) <= WARM_UP:
-        start = time.perf_counter()
-        float(model.train_function(batches)[name])  # reading it waits for the step
-        times.append(time.perf_counter() - start)
-        if len(times) == WARM_UP:
-            end = time.perf_counter() + SECONDS
-    return statistics.median(times[WARM_UP:])
 
 
 def _activations(model, config):

@@ -2,21 +2,19 @@
 
 import contextlib
 import dataclasses
-import functools
 import logging
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import tensorflow as tf
-
 from keras_ganvae import architectures, runtime
 from keras_ganvae.architectures import ResolvedConfig
 from keras_ganvae.config import TrainConfig
 from keras_ganvae.data import Dataset
-from keras_ganvae.data.pipeline import steps_per_epoch, training_batches
-from keras_ganvae.data.position import Position
+from keras_ganvae.data.pipeline import Feed, steps_per_epoch
+from keras_ganvae.data.resources import available_memory, readable_size
 from keras_ganvae.distributed import cluster as clusters
 from keras_ganvae.distributed.cluster import Cluster
 from keras_ganvae.distributed.keras_patches import allow_empty_batches, synchronize_batch_norm
@@ -24,6 +22,7 @@ from keras_ganvae.distributed.placement import ONE_DEVICE, Placement, place
 from keras_ganvae.errors import InputError
 from keras_ganvae.files import sha256_of
 from keras_ganvae.models.adversarial import PENALTY_EVERY
+from keras_ganvae.models.memory import bytes_per_image
 from keras_ganvae.runs.run import load_dataset
 from keras_ganvae.training.optimizers import compile_model, described_compilation, use_xla
 
@@ -89,12 +88,32 @@ def build_model(config: ResolvedConfig, dataset: Dataset, placement: Placement =
     runtime.prepare(config.seed, config.precision, use_xla(config))
     with placement.scope():
         model = architectures.build(config, dataset.image_shape)
+        _check_validation_fits(model, len(dataset.validation), placement)
         compile_model(model, config, steps_per_epoch(len(dataset.train), config.batch_size))
     if config.sync_batch_norm:
         synchronize_batch_norm(model)
     if _may_lack_images(config, dataset, placement.replicas.total):
         allow_empty_batches(model)
     return model
+
+
+def _check_validation_fits(model, images, placement):
+    """Refuse images of which a batch of validation can't fit in memory.
+
+    `architectures.build` has checked a training batch.
+    """
+    workers = len(placement.cluster.workers) if placement.cluster else 1
+    batch = math.ceil(min(VALIDATION_BATCH, images) / workers)
+    size, available = bytes_per_image(model), available_memory()
+    if batch * size > available:
+        height, width, _ = model.image_shape
+        fewer = available // size * workers
+        raise InputError(
+            f"validation on {batch} images of {height}x{width} at once takes more than"
+            f" {readable_size(batch * size)} of memory, and {readable_size(available)} are"
+            " available: reduce `image_size`"
+            + (f", or `validation_size` to {fewer} at most" if fewer else "")
+        )
 
 
 def _may_lack_images(config, dataset, replicas):
@@ -104,11 +123,14 @@ def _may_lack_images(config, dataset, replicas):
     return replicas > 1 and min(last) < replicas * PENALTY_EVERY
 
 
-def training_data(setup: Setup, position: Position) -> tf.data.Dataset:
-    """The batches from a position on, for the replicas of this process."""
-    config, images = setup.config, setup.dataset.train.images
-    make = functools.partial(training_batches, images, config.batch_size, config.seed, position)
-    return setup.placement.distributed(make)
+def feeds(setup: Setup) -> tuple[Feed, Feed]:
+    """The training images in batches, and the validation images."""
+    steps = setup.config.steps_per_execution
+    width = None if steps == "auto" else int(steps)
+    return (
+        Feed(setup.dataset.train.images, setup.config.batch_size, width),
+        Feed(setup.dataset.validation.images, VALIDATION_BATCH, width),
+    )
 
 
 @contextlib.contextmanager

@@ -3,7 +3,6 @@
 import contextlib
 import errno
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from keras_ganvae.architectures import ResolvedConfig
 from keras_ganvae.data.lazy_images import Images
 from keras_ganvae.files import sync
 from keras_ganvae.models import latents
+from keras_ganvae.ownership import RUN, own_files
 from keras_ganvae.training.collapse import CollapseWatch
 
 VALIDATION_IMAGES = 500  # gives the KL per dimension to a few per cent
@@ -55,7 +55,7 @@ def writing(folder: Path) -> Iterator[None]:
 
 def rewind(folder: Path, sizes: dict[str, int]) -> None:
     """Truncate the event files to their sizes at a checkpoint: no step appears twice."""
-    for file in folder.rglob("events.out.*"):
+    for file in own_files(folder.parent, RUN, folder.name):
         size = sizes.get(str(file.relative_to(folder)))
         if size is None:
             file.unlink()
@@ -64,17 +64,21 @@ def rewind(folder: Path, sizes: dict[str, int]) -> None:
 
 
 def write_evaluation(folder: Path, numbers: dict[str, dict[str, float]], epoch: int) -> None:
-    """Replace the run's evaluation scalars, shown beside its settings.
+    """Replace the run's evaluation scalars, shown beside its settings; other files stay.
 
     Args:
         folder: the run's tensorboard folder.
         numbers: group (the prior "normal" or "mixture", or a binarization) -> name -> value.
         epoch: the run's last epoch.
     """
-    shutil.rmtree(folder / "evaluation", ignore_errors=True)
+    evaluation = folder / "evaluation"
+    for file in own_files(folder.parent, RUN, f"{folder.name}/evaluation"):
+        file.unlink()
+        if not any(file.parent.iterdir()):
+            file.parent.rmdir()
     with writing(folder):
         for group, values in numbers.items():
-            writer = tf.summary.create_file_writer(str(folder / "evaluation" / group))
+            writer = tf.summary.create_file_writer(str(evaluation / group))
             with writer.as_default():
                 for name, value in values.items():
                     tf.summary.scalar(name, value, epoch)
@@ -119,7 +123,7 @@ class TensorBoard(keras.callbacks.Callback):
     def state(self) -> dict[str, int]:
         """The size of each event file in bytes, to which a resumed run truncates it."""
         self.flush()
-        files = sorted(self.folder.rglob("events.out.*"))
+        files = own_files(self.folder.parent, RUN, self.folder.name)
         for file in files:
             sync(file)
         return {str(file.relative_to(self.folder)): file.stat().st_size for file in files}

@@ -20,7 +20,7 @@ import keras
 
 from keras_ganvae import runtime
 from keras_ganvae.config import TrainConfig
-from keras_ganvae.data.pipeline import batches, input_errors_of_pipeline, steps_per_epoch
+from keras_ganvae.data.pipeline import input_errors_of_pipeline
 from keras_ganvae.data.position import Position
 from keras_ganvae.distributed.cluster import Cluster, signals_left_to_chief
 from keras_ganvae.distributed.keras_patches import decorrelate_dropout
@@ -33,18 +33,17 @@ from keras_ganvae.runs import checkpoints
 from keras_ganvae.runs.lock import exclusive
 from keras_ganvae.runs.replaced import recover, set_aside
 from keras_ganvae.runs.run import Run, check_free
-from keras_ganvae.training import tensorboard
+from keras_ganvae.training import loop, tensorboard
 from keras_ganvae.training.callbacks import Callbacks, StopOnNonFinite, WorkerLog
 from keras_ganvae.training.checkpointing import KeepMetrics
 from keras_ganvae.training.contrast import fit_contrast
 from keras_ganvae.training.prior import fit_prior
 from keras_ganvae.training.setup import (
-    VALIDATION_BATCH,
     Setup,
     build_model,
+    feeds,
     prepare,
     synchronized,
-    training_data,
 )
 
 log = logging.getLogger("keras_ganvae")
@@ -114,7 +113,7 @@ def resume(
             span and stays at its final value beyond it.
         checkpoint_minutes, cluster: see `train`.
         overrides: settings of this machine that replace the run's, by name: `strategy`,
-            `replicas`, `device`, `cache`.
+            `replicas`, `device`, `cache`, `steps_per_execution`.
 
     Raises:
         InputError: there is no such run, its data has changed, another process holds it, no
@@ -145,12 +144,12 @@ def resume(
                 checkpoints.restore(checkpoint, model)
             if placement.is_chief:
                 _discard_after(run, start)
+                run.record_machine()
             return _train(run, model, setup, start, checkpoint_minutes)
 
 
 def _train(run, model, setup, start, checkpoint_minutes):
     """Fit the model and finish the run; workers other than the chief only fit."""
-    decorrelate_dropout(model)
     if not setup.placement.is_chief:
         with signals_left_to_chief():
             fit(model, setup, start.position, [StopOnNonFinite(start.position.step), WorkerLog()])
@@ -184,18 +183,20 @@ def fit(
 
     A partly trained epoch gets a `fit` of its own.
     """
-    held_out = setup.dataset.validation.images
+    training, validation = feeds(setup)
+    loop.install(model, training, validation, setup.config.steps_per_execution, setup.placement)
+    decorrelate_dropout(model)  # after the trial steps of `install`, which restores the seeds
+    distributed, steps = setup.placement.distributed, model.steps_per_execution
 
     def fit_until(position, epoch, extra=()):
+        shuffled = functools.partial(training.training_blocks, steps, setup.config.seed, position)
         model.fit(
-            training_data(setup, position),
+            distributed(shuffled),
             initial_epoch=position.epoch,
             epochs=epoch,
-            steps_per_epoch=setup.steps_per_epoch - position.step,
-            validation_data=setup.placement.distributed(
-                functools.partial(batches, held_out, VALIDATION_BATCH)
-            ),
-            validation_steps=steps_per_epoch(len(held_out), VALIDATION_BATCH),
+            steps_per_epoch=training.steps - position.step,
+            validation_data=distributed(functools.partial(validation.blocks, steps)),
+            validation_steps=validation.steps,
             callbacks=[*extra, *callbacks],
             shuffle=False,  # the pipeline shuffles
             verbose=_verbosity(setup.placement),

@@ -11,6 +11,7 @@ import re
 import socket
 import socketserver
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -18,7 +19,7 @@ from urllib.parse import unquote
 import psutil
 import segno
 
-from keras_ganvae.errors import InputError
+from keras_ganvae.errors import InputError, printable
 from keras_ganvae.web.site import PAGE
 
 # index.html repeats it, without frame-ancestors, for hosts that send no headers.
@@ -107,10 +108,9 @@ class Server(socketserver.ThreadingTCPServer):
         error = sys.exception()
         if isinstance(error, ConnectionError | TimeoutError):
             return
-        if self.debug:
-            super().handle_error(request, client_address)
-        else:
-            print(f"a request failed: {type(error).__name__}: {error}", file=sys.stderr)
+        lines = traceback.format_exc().splitlines() if self.debug else []
+        for line in [*lines, f"a request failed: {type(error).__name__}: {error}"]:
+            print(printable(line), file=sys.stderr)
 
 
 class Handler(http.server.SimpleHTTPRequestHandler):

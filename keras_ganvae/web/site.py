@@ -159,14 +159,10 @@ def _copy_app(folder):
 def _copy_bundle(each, folder):
     """Copy the files that the app shows, and no others."""
     folder.mkdir(parents=True)
-    wanted = {*each.variants.values(), GOLDEN, SAMPLES}
+    wanted = {*each.variants.values(), GOLDEN, SAMPLES, card.README}
     for name in sorted(wanted & each.files.keys()):
         shutil.copyfile(each.file(name), folder / name)
-    for name in (card.NAME, card.README):
-        source = each.path / name
-        # The card has no checksum of these two, so a link could point anywhere.
-        if source.is_file() and not source.is_symlink():
-            shutil.copyfile(source, folder / name)
+    shutil.copyfile(each.path / card.NAME, folder / card.NAME)
 
 
 def _icon_samples(each):

@@ -97,15 +97,29 @@ def bundle_copy(tiny_bundle, tmp_path):
 
 
 @pytest.fixture(scope="session")
-def relisted():
+def restated():
+    """`restated(bundle, change)`: call `change(card)` and write the card with a new digest."""
+
+    def restate(folder, change):
+        path = folder / card.NAME
+        record = json.loads(path.read_text())
+        change(record)
+        path.write_text(json.dumps(card.sealed(record)))
+
+    return restate
+
+
+@pytest.fixture(scope="session")
+def relisted(restated):
     """`relisted(bundle, **changes)`: change keys of the card and update sizes and hashes."""
 
     def relist(folder, **changes):
-        path = folder / card.NAME
-        record = json.loads(path.read_text()) | changes
-        for name, facts in card.listing(folder).items():
-            if name in record["files"]:
-                record["files"][name] |= facts
-        path.write_text(json.dumps(record))
+        def change(record):
+            record |= changes
+            for name, facts in card.listing(folder).items():
+                if name in record["files"]:
+                    record["files"][name] |= facts
+
+        restated(folder, change)
 
     return relist

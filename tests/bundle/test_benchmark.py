@@ -68,12 +68,22 @@ def test_the_bundle_has_the_results_and_passes_verification(result):
     assert metrics["int8"]["p50_ms"] == found["files"]["int8"]["speed"][0]["p50_ms"]
     assert "150 samples (seed 0)" in metrics["protocol"]
     assert "## Benchmark" in (bundle.path / card.README).read_text()
-    assert verify(bundle.path)["files"] == len(bundle.files)
+    assert verify(bundle.path)["files"] == len(bundle.files) + 2  # benchmark.json, its picture
+
+
+def test_all_that_it_wrote_is_listed(result):
+    bundle, _ = result
+    listed = Bundle.open(bundle.path).files
+    assert {"benchmark.json", "benchmark.png", "README.md"} <= listed.keys()
+    assert {name: listed[name]["sha256"] for name in listed} == {
+        name: facts["sha256"] for name, facts in card.listing(bundle.path).items()
+    }
 
 
 def test_without_images(bundle_copy):
     bundle = Bundle.open(bundle_copy("vae"))
     found = quick_benchmark(bundle)
+    verify(bundle.path)
     updated = Bundle.open(bundle.path).card
     assert "quality" not in found and "frechet" not in updated["metrics"]["int8"]
     assert updated["recommended"] == bundle.card["recommended"]
@@ -150,6 +160,10 @@ def test_from_the_command_line(bundle_copy, terminal):
     for wrong in (["--min-quality", 2], ["--min-quality", 0.5, "--no-quality"]):
         done = terminal("benchmark", folder, *wrong)
         assert done.returncode == 2 and "--min-quality" in done.stderr
+    (folder / "benchmark.json").write_text("cut sho")  # the process was killed before the card
+    assert terminal("verify", folder).returncode == 1
+    assert terminal("benchmark", folder, "--samples", 150).returncode == 0
+    assert terminal("verify", folder).returncode == 0
     (folder / "model_int8.tflite").unlink()
     done = terminal("benchmark", folder)
     assert done.returncode == 2 and "model_int8.tflite is missing" in done.stderr

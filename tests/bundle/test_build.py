@@ -2,7 +2,11 @@
 
 import collections
 import errno
+import os
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,9 +21,12 @@ from keras_ganvae.bundle.formats import SAVED_MODEL, VARIANTS
 from keras_ganvae.bundle.read import Bundle
 from keras_ganvae.bundle.verify import verify
 from keras_ganvae.errors import GateFailed, InputError
+from keras_ganvae.files import sha256_of
 from keras_ganvae.ownership import BUNDLE, remove_own
 from keras_ganvae.plots import latent_space
 from keras_ganvae.tflite import lint
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +47,37 @@ def test_formats(bundles):
     assert not (bundles["gan"] / SAVED_MODEL).exists()
     assert "model_float16.tflite" in (bundles["vae"] / "README.md").read_text()
     assert not list(bundles["vae"].parent.glob(".part-*"))
+
+
+# In a process of its own: the command is recorded, and is that of the tests here.
+EXPORT = """
+import sys
+_, run, out, *sys.argv[1:] = sys.argv
+import keras_ganvae
+keras_ganvae.export_run(keras_ganvae.load_run(run), out)
+"""
+
+
+def test_an_export_repeated_elsewhere_gives_the_same_bytes(bundles, run_of, tmp_path):
+    command = [sys.executable, "-c", EXPORT, run_of("vae").path, tmp_path / "vae", *sys.argv[1:]]
+    done = subprocess.run(
+        [str(word) for word in command],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONHASHSEED": "7"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    one, two = (
+        {
+            path.relative_to(folder).as_posix(): sha256_of(path)
+            for path in folder.rglob("*")
+            if path.is_file()
+        }
+        for folder in (bundles["vae"], tmp_path / "vae")
+    )
+    assert one == two and len(one) >= 10
 
 
 @pytest.mark.parametrize("arch", ["vae", "gan"])

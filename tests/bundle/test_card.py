@@ -6,11 +6,15 @@ import hashlib
 import json
 import math
 import random
+import shutil
+import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from keras_ganvae.bundle import card as cards
+from keras_ganvae.bundle import json_text
 from keras_ganvae.errors import InputError
 from keras_ganvae.priors import MixturePrior, NormalPrior
 
@@ -71,10 +75,10 @@ def test_signatures_are_those_of_the_files(make_facts):
     }
 
 
-def test_listing_has_all_files_but_the_card_and_the_readme(tmp_path):
+def test_listing_has_all_files_but_the_card_and_its_signature(tmp_path):
     (tmp_path / "saved_model").mkdir()
     (tmp_path / "saved_model" / "saved_model.pb").write_bytes(b"graph")
-    for name in ("model.tflite", cards.NAME, cards.README):
+    for name in ("model.tflite", cards.NAME, cards.SIGNATURE):
         (tmp_path / name).write_bytes(b"")
     assert cards.listing(tmp_path) == {
         "model.tflite": {"bytes": 0, "sha256": hashlib.sha256(b"").hexdigest()},
@@ -139,7 +143,7 @@ def test_the_psnr_of_equal_images_is_null():
         ("card.name is missing", lambda card: card.pop("name")),
         ("card.extra is not known", lambda card: card.update(extra=1)),
         ("card.schema must", lambda card: card.update(schema="other")),
-        ("card.schema_version must", lambda card: card.update(schema_version=2)),
+        ("card.schema_version must", lambda card: card.update(schema_version=3)),
         ("card.schema_version must", lambda card: card.update(schema_version=True)),
         ("card.summary must", lambda card: card.update(summary="")),
         (r"card.image.shape\[2\] must", lambda card: card["image"].update(shape=[28, 28, 4])),
@@ -234,3 +238,143 @@ def test_a_card_is_standard_json(mixture_card, tmp_path):
 
     cards.write(tmp_path / cards.NAME, mixture_card)
     json.loads((tmp_path / cards.NAME).read_text(), parse_constant=refuse)
+
+
+# Digest
+
+
+def test_the_digest_is_that_of_canonical_json(mixture_card):
+    """RFC 8785, for the values of which Python's own JSON is canonical."""
+    card = json.loads(json.dumps(mixture_card), parse_float=lambda text: f"number {text}")
+    content = {name: value for name, value in card.items() if name != "digest"}
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    assert cards.digest(card) == f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (1e-07, b"1e-7"),
+        (1.0, b"1"),
+        (-0.0, b"0"),
+        (1e16, b"10000000000000000"),
+        (1e21, b"1e+21"),
+        (0.1 + 0.2, b"0.30000000000000004"),
+        (5e-324, b"5e-324"),
+        ({"é": "\u2028\n", "b": [None, True], "\U0001f600": 1, "\ufb33": 2}, None),
+    ],
+)
+def test_canonical_values(value, text):
+    if text is None:  # UTF-16 sorts the emoji before the other
+        text = '{"b":[null,true],"é":"\u2028\\n","\U0001f600":1,"\ufb33":2}'.encode()
+    assert json_text.digest(value) == f"sha256:{hashlib.sha256(text).hexdigest()}"
+
+
+@pytest.mark.skipif(not shutil.which("node"), reason="needs Node.js")
+def test_javascript_computes_the_digest_as_the_docs_say(mixture_card, tmp_path):
+    docs = (Path(__file__).parents[2] / "docs" / "model-card.md").read_text(encoding="utf-8")
+    canonical = docs.partition("```js\n")[2].partition("```")[0]
+    cards.write(tmp_path / cards.NAME, mixture_card)
+    script = f"""{canonical}
+        const {{digest, ...card}} = JSON.parse(require('fs').readFileSync('{cards.NAME}', 'utf8'));
+        const hash = require('crypto').createHash('sha256').update(canonical(card), 'utf8');
+        console.log(digest, 'sha256:' + hash.digest('hex'));
+    """
+    done = subprocess.run(
+        ["node", "-e", script], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    stated, computed = done.stdout.split()
+    assert stated == computed == mixture_card["digest"]
+
+
+def test_spaces_order_and_spelling_do_not_matter(mixture_card, tmp_path):
+    path = tmp_path / cards.NAME
+    text = json.dumps(mixture_card, indent=7, sort_keys=True).replace("e-07", "e-7")
+    assert "3.1e-7" in text
+    path.write_text(text)
+    assert cards.read(path) == mixture_card
+
+
+def _children(value):
+    if isinstance(value, dict):
+        return list(value)
+    return list(range(len(value))) if isinstance(value, list) else []
+
+
+def _places(value, place=()):
+    """The keys that lead to each value within a value."""
+    for key in _children(value):
+        yield (*place, key)
+        yield from _places(value[key], (*place, key))
+
+
+def _at(card, place):
+    for key in place:
+        card = card[key]
+    return card
+
+
+def _is_refused(path, card):
+    path.write_text(json.dumps(card))
+    try:
+        cards.read(path)
+    except InputError as error:
+        return "\n" not in str(error)
+    return False
+
+
+def test_every_key_and_list_entry_counts(mixture_card, tmp_path):
+    path = tmp_path / cards.NAME
+    removed = swapped = 0
+    for place in _places(mixture_card):
+        *parents, last = place
+        without = copy.deepcopy(mixture_card)
+        del _at(without, parents)[last]
+        assert _is_refused(path, without), f"without {place}"
+        removed += 1
+        if isinstance(last, int) and last > 0:
+            other = copy.deepcopy(mixture_card)
+            entries = _at(other, parents)
+            if entries[last] != entries[last - 1]:
+                entries[last], entries[last - 1] = entries[last - 1], entries[last]
+                assert _is_refused(path, other), f"with another order at {place}"
+                swapped += 1
+    assert removed > 300 and swapped > 50
+
+
+def test_a_key_that_an_object_has_twice(mixture_card, tmp_path):
+    """Readers differ in which value they take: one could verify what another does not use."""
+    path = tmp_path / cards.NAME
+    text = json.dumps(mixture_card)
+    path.write_text(text)
+    cards.read(path)
+    for key in ("license", "shape", "means"):
+        spot = text.index(f'"{key}": ')
+        path.write_text(f'{text[:spot]}"{key}": "mine", {text[spot:]}')
+        with pytest.raises(InputError, match=f"damaged: it has the key '{key}' twice"):
+            cards.read(path)
+
+
+@pytest.mark.parametrize("text", ["0.30000000000000003", "3.10000000000000000001e-07", "1e999"])
+def test_digits_that_do_not_count(mixture_card, tmp_path, text):
+    path = tmp_path / cards.NAME
+    card = copy.deepcopy(mixture_card)
+    card["files"]["model.tflite"]["parity"]["mean_error"] = float(text)
+    written = json.dumps(card).replace(repr(float(text)).replace("inf", "Infinity"), text)
+    path.write_text(written)
+    with pytest.raises(InputError, match=rf"{text} is not the shortest decimal"):
+        cards.read(path)
+
+
+def test_halves_of_surrogate_pairs(mixture_card):
+    with pytest.raises(InputError, match="card: "):
+        cards.sealed(mixture_card | {"name": "\ud800"})
+    with pytest.raises(InputError, match="card: "):
+        cards.sealed(mixture_card | {"metrics": {"\ud800": 1}})
+
+
+def test_a_card_of_an_earlier_release(mixture_card, tmp_path):
+    old = {name: value for name, value in mixture_card.items() if name != "digest"}
+    (tmp_path / cards.NAME).write_text(json.dumps(old | {"schema_version": 1}))
+    with pytest.raises(InputError, match="version is 1: an earlier release .* export the run ag"):
+        cards.read(tmp_path / cards.NAME)

@@ -5,6 +5,7 @@ import pytest
 
 from keras_ganvae.bundle import golden
 from keras_ganvae.models import latents
+from keras_ganvae.priors import random as noise
 
 
 @pytest.mark.parametrize("arch", ["vae", "gan"])
@@ -18,15 +19,31 @@ def test_arrays(run_of, arch):
     if arch == "vae":
         shapes |= {"encode_images": image, "means": latent, "log_variances": latent}
         shapes |= {"reconstructions": image}
+        draws = 4 * prior.components
+        shapes |= {"component_seeds": (draws,), "component_latents": (draws, 4)}
     assert {name: array.shape for name, array in arrays.items()} == shapes
-    assert {array.dtype.name for name, array in arrays.items() if name != "seeds"} == {"float32"}
-    assert arrays["seeds"].dtype == np.int32
+    types = {name: array.dtype.name for name, array in arrays.items()}
+    assert {name for name in types if types[name] != "float32"} == {
+        name for name in types if name.endswith("seeds")
+    }
+    assert types["seeds"] == "int32"
 
     np.testing.assert_array_equal(arrays["images"], latents.decode(model, arrays["latents"]))
     np.testing.assert_array_equal(arrays["seed_latents"], prior.draw(arrays["seeds"]))
     decoded = latents.decode(model, arrays["seed_latents"])
     np.testing.assert_array_equal(arrays["seed_images"], decoded)
     assert not np.array_equal(arrays["latents"], arrays["seed_latents"])
+
+
+def test_the_draws_of_a_mixture_touch_every_component(run_of, mixture):
+    prior = mixture(40, 4)
+    arrays = golden.make(run_of("vae").model(), prior)
+    thresholds = noise.choice_thresholds(prior.weights)
+    drawn = noise.choices(arrays["component_seeds"], thresholds, 4)
+    assert (np.bincount(drawn) == np.full(40, 4)).all()
+    np.testing.assert_array_equal(
+        arrays["component_latents"], prior.draw(arrays["component_seeds"])
+    )
 
 
 def test_encoder_outputs(run_of):

@@ -48,8 +48,7 @@ def bundle(request, tmp_path_factory, make_model, mixture, make_facts):
     golden.write(folder / "golden.npz", golden.make(model, prior))
     files = cards.listing(folder)
     card = cards.build(make_facts(prior, variational, image_shape, files))
-    cards.write(folder / cards.NAME, card)
-    readme.write(folder / cards.README, card)
+    readme.write_with_card(folder, card)
     return folder, prior
 
 

@@ -33,7 +33,7 @@ def without(card, *names):
         for name, each in card["signatures"].items()
     }
     kept = {name: each for name, each in signatures.items() if each["files"]}
-    return cards.validate(card | {"files": files, "signatures": kept})
+    return cards.validate(cards.sealed(card | {"files": files, "signatures": kept}))
 
 
 def test_no_template_syntax_is_left(text):
@@ -181,7 +181,11 @@ def test_list_items_are_wrapped_with_their_indentation():
     assert max(map(len, lines)) <= 80
 
 
-def test_write(make_facts, tmp_path):
-    card = cards.build(make_facts())
-    readme.write(tmp_path / cards.README, card)
+def test_the_card_lists_the_readme_that_is_rendered_from_it(make_facts, tmp_path):
+    (tmp_path / "benchmark.json").write_text("{}")
+    readme.write_with_card(tmp_path, cards.build(make_facts()), ["benchmark.json"])
+    card = cards.read(tmp_path / cards.NAME)
     assert (tmp_path / cards.README).read_text() == readme.render(card)
+    listed = cards.listing(tmp_path)
+    assert listed.keys() == {"benchmark.json", cards.README}
+    assert {name: card["files"][name] for name in listed} == listed

@@ -1,9 +1,12 @@
 """Verification of bundles: checksums, lint, parity."""
 
 import dataclasses
+import functools
 import json
 import math
+import random
 import shutil
+import string
 
 import numpy as np
 import pytest
@@ -17,18 +20,6 @@ from keras_ganvae.bundle.verify import tolerance, verify
 from keras_ganvae.errors import GateFailed, InputError
 from keras_ganvae.priors import random as noise
 from keras_ganvae.runs.run import Run
-
-
-@pytest.fixture
-def restated():
-    """`restated(bundle, change)`: call `change(card)` and write the card."""
-
-    def restate(folder, change):
-        record = json.loads((folder / card.NAME).read_text())
-        change(record)
-        (folder / card.NAME).write_text(json.dumps(record))
-
-    return restate
 
 
 @pytest.mark.parametrize("arch", ["vae", "cvae", "dcgan"])
@@ -95,11 +86,18 @@ def test_files(bundle_copy, fault):
     assert failed.value.exit_code == 1 and "\n" not in str(failed.value)
 
 
-def test_a_readme_and_a_benchmark_need_not_be_listed(bundle_copy):
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("README.md", "README.md has 4 bytes instead of"),
+        ("benchmark.json", "benchmark.json is not in model_card.json; remove it"),
+    ],
+)
+def test_what_is_made_from_the_card_is_listed(bundle_copy, name, reason):
     folder = bundle_copy("vae")
-    for name in ("README.md", "benchmark.json"):
-        (folder / name).write_text("text")
-    verify(folder)
+    (folder / name).write_text("text")
+    with pytest.raises(GateFailed, match=reason):
+        verify(folder)
 
 
 def _swap(folder):
@@ -151,6 +149,51 @@ def test_parity(bundle_copy, relisted, fault):
     relisted(folder)
     with pytest.raises(GateFailed, match=reason):
         verify(folder)
+
+
+def test_any_digit_of_the_card(bundle_copy):
+    """200 edits of one digit anywhere: in texts, numbers, checksums and the digest itself."""
+    folder = bundle_copy("vae")
+    path = folder / card.NAME
+    intact = path.read_text()
+    digits = [i for i, char in enumerate(intact) if char in string.digits]
+    rng = random.Random(0)
+    for spot in rng.sample(digits, 200):
+        digit = rng.choice(string.digits.replace(intact[spot], ""))
+        path.write_text(f"{intact[:spot]}{digit}{intact[spot + 1 :]}")
+        with pytest.raises(GateFailed, match=card.NAME) as failed:
+            verify(folder)
+        assert "\n" not in str(failed.value)
+        with pytest.raises(InputError, match=card.NAME):
+            Bundle.open(folder)
+    path.write_text(intact)
+    assert verify(folder)["files"]
+
+
+# What no check of the files can tell: a digest can.
+WORDS = {
+    "metrics": lambda record: record["metrics"].update(float32={"frechet": 0.1}),
+    "the training": lambda record: record["training"].update(epochs=1000),
+    "the data": lambda record: record["dataset"].update(name="imagenet"),
+    "the license": lambda record: record.update(license="none"),
+    "the command": lambda record: record.update(command="rm"),
+    "versions": lambda record: record["versions"].update(numpy="9"),
+    "parity within the limits": lambda record: record["files"]["model.tflite"]["parity"].update(
+        max_error=1e-9
+    ),
+}
+
+
+@pytest.mark.parametrize("what", WORDS)
+def test_what_no_file_shows(bundle_copy, command, tmp_path, what):
+    folder = bundle_copy("vae")
+    record = json.loads((folder / card.NAME).read_text())
+    WORDS[what](record)
+    (folder / card.NAME).write_text(json.dumps(record))
+    code, _, err = command("verify", folder)
+    assert code == 1 and "digest is not that of the card, which was changed" in err
+    code, _, err = command("sample", folder, "--count", 1, "--out", tmp_path / "x.png")
+    assert code == 2 and "digest is not" in err and err.count("\n") == 1
 
 
 def test_another_mixture(bundle_copy, relisted):
@@ -334,17 +377,29 @@ def test_a_file_of_another_variant(bundle_copy, relisted):
         verify(folder)
 
 
-@pytest.fixture
-def many_components(run_of, mixture, tmp_path):
-    """A bundle of a sampler with a mixture of which the golden seeds touch a part."""
-    prior = dataclasses.replace(mixture(40, 4), held_out={"mixture": 0.0, "normal": 0.0})
-    run = shutil.copytree(run_of("vae").path, tmp_path / "run")
-    prior.save(run / "prior.npz")
-    return export(Run.open(run), tmp_path / "bundle", formats=["sampler"])
+@pytest.fixture(scope="module")
+def mixture_bundle(run_of, mixture, tmp_path_factory):
+    """`mixture_bundle(format)`: a bundle with a mixture of which `seeds` touch a part."""
+
+    @functools.cache
+    def make(name):
+        folder = tmp_path_factory.mktemp("mixture")
+        prior = dataclasses.replace(mixture(40, 4), held_out={"mixture": 0.0, "normal": 0.0})
+        run = shutil.copytree(run_of("vae").path, folder / "run")
+        prior.save(run / "prior.npz")
+        return export(Run.open(run), folder / "bundle", formats=[name])
+
+    return make
+
+
+@pytest.fixture(params=["sampler", "float32"])
+def many_components(mixture_bundle, tmp_path, request):
+    """Copies of such bundles, with and without a sampler."""
+    return shutil.copytree(mixture_bundle(request.param), tmp_path / "copy")
 
 
 def test_every_component_of_a_mixture(many_components, restated):
-    assert verify(many_components)["mixture_checked"] is True
+    assert verify(many_components)["mixture_checked"] is (many_components / SAMPLER).exists()
     original = (many_components / card.NAME).read_text()
     bundle = Bundle.open(many_components)
     thresholds = noise.choice_thresholds(bundle.prior().weights)
@@ -359,7 +414,7 @@ def test_every_component_of_a_mixture(many_components, restated):
                 record["latent"]["mixture"][name][k][index] += 1e-3
 
             restated(many_components, change)
-            reason = rf"another distribution than sampler.tflite draws from \(component {k} "
+            reason = rf"another distribution than golden.npz was drawn from \(component {k} "
             with pytest.raises(GateFailed, match=reason):
                 verify(many_components)
             (many_components / card.NAME).write_text(original)
@@ -372,8 +427,35 @@ def test_the_weights_of_a_mixture(many_components, restated):
         weights[21] -= 1e-5
 
     restated(many_components, change)
-    with pytest.raises(GateFailed, match="another distribution than sampler.tflite draws from"):
+    with pytest.raises(GateFailed, match=r"than golden.npz was drawn from \(component 2[01]"):
         verify(many_components)
+
+
+def test_golden_numbers_of_some_components_only(many_components, relisted):
+    """They agree with the card, but would not show that another component was altered."""
+    prior = Bundle.open(many_components).prior()
+    few = noise.image_seeds(0, 160)
+    assert len(set(noise.choices(few, noise.choice_thresholds(prior.weights), 4).tolist())) < 40
+    damage = _golden(component_seeds=lambda old: few, component_latents=lambda old: prior.draw(few))
+    damage(many_components)
+    relisted(many_components)
+    with pytest.raises(GateFailed, match="its seeds choose other components"):
+        verify(many_components)
+
+
+def test_a_sampler_of_another_mixture(mixture_bundle, relisted, tmp_path):
+    """The card and golden.npz agree, and `seeds` miss the component that differs."""
+    folder = shutil.copytree(mixture_bundle("sampler"), tmp_path / "copy")
+    bundle = Bundle.open(folder)
+    thresholds = noise.choice_thresholds(bundle.prior().weights)
+    k = min(set(range(40)) - set(noise.choices(bundle.golden()["seeds"], thresholds, 4).tolist()))
+    latent = bundle.card["latent"]
+    latent["mixture"]["means"][k][1] += 1e-3
+    seeds = bundle.golden()["component_seeds"]
+    _golden(component_latents=lambda old: bundle.prior().draw(seeds))(folder)
+    relisted(folder, latent=latent)
+    with pytest.raises(GateFailed, match=rf"sampler.tflite draws from \(component {k} of the mix"):
+        verify(folder)
 
 
 def test_a_mixture_can_not_be_checked_without_a_sampler(bundle_copy, restated):
@@ -393,7 +475,7 @@ def test_a_mixture_can_not_be_checked_without_a_sampler(bundle_copy, restated):
 def test_a_normal_prior_where_the_sampler_has_a_mixture(bundle_copy, relisted):
     folder = bundle_copy("vae")
     relisted(folder, latent={"size": 4, "distribution": "normal"})
-    with pytest.raises(GateFailed, match="describes another distribution"):
+    with pytest.raises(GateFailed, match="golden.npz .* of another distribution than its card"):
         verify(folder)
 
 

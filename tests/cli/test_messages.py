@@ -12,11 +12,10 @@ from keras_ganvae.cli.messages import (
     explain,
     flag,
     print_lines,
-    printable,
     shortened,
     with_flags,
 )
-from keras_ganvae.errors import GateFailed, InputError, Interrupted
+from keras_ganvae.errors import GateFailed, InputError, Interrupted, printable
 
 FLAGS = {"--image-size", "--strategy", "--seed"}
 

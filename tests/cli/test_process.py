@@ -162,6 +162,38 @@ def test_an_interrupt_at_start_is_one_line(module):
     assert _interrupted(module, "--version") == STOPPED
 
 
+# As the script that pip installs, until it calls `main`.
+SCRIPT = """
+import sys
+sys.argv[0] = "/bin/keras-ganvae"
+from keras_ganvae.__main__ import main
+import signal
+
+class Swallowing:
+    def __del__(self):
+        signal.raise_signal(signal.SIGINT)
+
+{interrupt}
+sys.exit(main())
+"""
+
+
+@posix
+@pytest.mark.parametrize(
+    "interrupt", ["signal.raise_signal(signal.SIGINT)", "Swallowing()"], ids=["raised", "swallowed"]
+)
+def test_an_interrupt_before_main_is_one_line(interrupt):
+    done = _call([sys.executable, "-c", SCRIPT.format(interrupt=interrupt), "--version"])
+    assert (done.returncode, done.stdout, done.stderr) == STOPPED
+
+
+@posix
+def test_other_programs_keep_their_handlers():
+    code = "import signal, keras_ganvae.__main__; print(signal.getsignal(signal.SIGINT))"
+    done = _call([sys.executable, "-c", code])
+    assert "default_int_handler" in done.stdout
+
+
 @posix
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("how", ["raised", "converted", "swallowed"])
@@ -188,6 +220,52 @@ sys.exit(subprocess.call([sys.executable, "-c", {"MODULE, NUMBER, HOW = 'numpy',
 """
     done = _call([sys.executable, "-c", code])
     assert done.returncode == 2 and "no-bundle" in done.stderr
+
+
+# Interrupts the writing of the second picture, and the removal of the pictures again.
+INTERRUPTED_TWICE = """
+import shutil, signal, sys, time
+from keras_ganvae.cli import process
+from keras_ganvae.plots import output
+
+save_png, rmtree = output.save_png, shutil.rmtree
+
+def interrupted_save(path, *arguments):
+    save_png(path, *arguments)
+    if path.stem == "1":
+        signal.raise_signal(NUMBER)
+
+def interrupted_rmtree(*arguments, **options):
+    signal.raise_signal(NUMBER)
+    time.sleep(SLEEP)
+    rmtree(*arguments, **options)
+
+process.GRACE = GRACE
+output.save_png, shutil.rmtree = interrupted_save, interrupted_rmtree
+sys.exit(process.run())
+"""
+
+
+def _interrupted_twice(number, grace, sleep, *arguments):
+    settings = f"NUMBER, GRACE, SLEEP = {int(number)}, {grace}, {sleep}"
+    done = _call([sys.executable, "-c", f"{settings}{INTERRUPTED_TWICE}", *arguments])
+    return done.returncode, done.stdout, done.stderr
+
+
+@posix
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_signal_does_not_interrupt_the_removal_of_temporary_files(
+    tiny_bundle, tmp_path, number
+):
+    arguments = ["sample", tiny_bundle("vae"), "--count", "4", "--out", f"{tmp_path}/pictures/"]
+    assert _interrupted_twice(number, 60, 0, *arguments) == STOPPED
+    assert not list(tmp_path.iterdir())
+
+
+@posix
+def test_a_later_signal_ends_a_removal_that_hangs(tiny_bundle, tmp_path):
+    arguments = ["sample", tiny_bundle("vae"), "--count", "4", "--out", f"{tmp_path}/pictures/"]
+    assert _interrupted_twice(signal.SIGTERM, 0, 1000, *arguments) == STOPPED
 
 
 # Limits of the process
@@ -245,8 +323,11 @@ def test_the_environment_changes_no_result(trained_with, tmp_path):
         "MPLBACKEND": "junk",
         "PYTHONWARNINGS": "error",
         "PYTHONIOENCODING": "ascii",
+        "PYTHONHASHSEED": "7",
     }
     assert trained_with("kürbis", odd) == trained_with("plain", {})
+    models = [(tmp_path / name / "model.keras").read_bytes() for name in ("kürbis", "plain")]
+    assert models[0] == models[1]
 
 
 def test_a_keras_json_that_keras_rejects_is_one_line(tmp_path):

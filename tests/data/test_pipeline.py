@@ -3,7 +3,10 @@ import itertools
 import numpy as np
 import pytest
 
+from keras_ganvae.data.lazy_images import LazyImages
 from keras_ganvae.data.pipeline import (
+    MAX_BLOCK_BYTES,
+    Feed,
     Position,
     Replicas,
     batches,
@@ -117,3 +120,80 @@ def test_validation_of_replicas_ends_with_its_last_batch(numbered):
     assert [n for pair in pairs for images, _ in pair for n in _numbers(images)] == list(
         range(COUNT)
     )
+
+
+class Fetched(LazyImages):
+    """Images that are fetched when they are needed."""
+
+    def __init__(self, images):
+        super().__init__(len(images), images.shape[1:])
+        self.images = images
+
+    def fetch(self, rows):
+        return self.images[rows]
+
+
+def _executions(feed, blocks, replicas=1):
+    """The batches of each execution, as lists of numbers; the elements of replicas in turn."""
+    constant, found, current = feed.constant(), [], []
+    elements = iter(blocks)
+    for first in elements:
+        parts = [first, *itertools.islice(elements, replicas - 1)]
+        assert len({(int(x.steps), int(x.total), bool(x.more)) for x in parts}) == 1
+        assert all(x.rows.shape[0] in (feed.width, 1) for x in parts)
+        for i in range(int(first.steps)):
+            images = [feed.batch(constant, part.rows[i]) for part in parts]
+            current.append([n for each in images for n in _numbers(each)])
+            assert len(current[-1]) == int(first.total)
+        if not first.more:
+            found.append(current)
+            current = []
+    assert not current
+    return found
+
+
+@pytest.mark.parametrize("kind", [np.asarray, Fetched])
+@pytest.mark.parametrize("count", [COUNT, 20], ids=["partial", "whole"])
+@pytest.mark.parametrize(("steps", "width"), [(1, None), (3, 2), (3, None), (7, 2)])
+def test_executions_have_their_steps_and_the_batches_of_one_at_a_time(
+    numbered, kind, count, width, steps
+):
+    """From any position, in blocks that hold less than an execution, too."""
+    images = numbered[:count]
+    feed, epoch = Feed(kind(images), BATCH, width), steps_per_epoch(count, BATCH)
+    for start in range(epoch + 1):
+        expected = _order(images, 2 * epoch - start, seed=4, epoch=1, step=start)
+        blocks = feed.training_blocks(steps, 4, Position(1, start))
+        taken = _executions(feed, _of_epochs(blocks, 2 * epoch - start))
+        assert [batch for execution in taken for batch in execution] == expected
+        sizes = [len(execution) for execution in taken]
+        assert sizes == _sizes(epoch - start, steps) + _sizes(epoch, steps)
+    in_order = [batch for each in _executions(feed, feed.blocks(steps)) for batch in each]
+    assert [n for batch in in_order for n in batch] == list(range(count))
+
+
+def _of_epochs(blocks, steps):
+    """The blocks of so many batches."""
+    for block in blocks:
+        yield block
+        steps -= int(block.steps)
+        if steps == 0:
+            return
+
+
+def _sizes(epoch, steps):
+    return [min(steps, epoch - start) for start in range(0, epoch, steps)]
+
+
+@pytest.mark.parametrize("kind", [np.asarray, Fetched])
+def test_blocks_of_replicas_are_slices_of_the_same_batches(numbered, kind):
+    feed = Feed(kind(numbered), BATCH, 2)
+    blocks = feed.blocks(3, Replicas(3, 0, 3))
+    assert _executions(feed, blocks, 3) == _executions(feed, feed.blocks(3))
+
+
+def test_a_block_of_fetched_images_is_small():
+    images = Fetched(np.zeros((40, 512, 512, 4), np.uint8))  # 1 MB each
+    assert Feed(images, 2).width == MAX_BLOCK_BYTES // (2 << 20)
+    assert Feed(images, 16).width == 1, "larger than a block"
+    assert Feed(images, 2, width=3).width == 3

@@ -104,3 +104,6 @@ def test_images_beyond_the_memory_are_refused(machine, monkeypatch):
     check_images_fit("samples", 100, (32, 32, 1))
     with pytest.raises(InputError, match="`samples` 101 takes .* 517 kB .*; 512 kB .* for 100"):
         check_images_fit("samples", 101, (32, 32, 1))
+    check_images_fit("samples", 55, (32, 32, 1), latent_dim=1024)
+    with pytest.raises(InputError, match="`samples` 56 takes .* 516 kB .*; 512 kB .* for 55"):
+        check_images_fit("samples", 56, (32, 32, 1), latent_dim=1024)

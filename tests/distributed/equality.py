@@ -83,17 +83,26 @@ def first_gradient(job):
     """The gradient with respect to all weights, from a step of SGD at learning rate 1."""
     import numpy as np
 
-    from keras_ganvae.data.position import Position
-    from keras_ganvae.training.setup import training_data
-
     descent = dataclasses.replace(job.config, optimizer="sgd", learning_rate=1.0)
     model = built(dataclasses.replace(job, config=descent))
     weights = [weight for network in model.networks for weight in network.trainable_weights]
     before = [weight.numpy() for weight in weights]
-    batches = training_data(job, Position())
-    model.fit(batches, steps_per_epoch=1, shuffle=False, verbose=0)
+    model.fit(distributed_batches(job), steps_per_epoch=1, shuffle=False, verbose=0)
     steps = [old - weight.numpy() for old, weight in zip(before, weights, strict=True)]
     return np.concatenate([step.ravel() for step in steps])
+
+
+def distributed_batches(job):
+    """Training batches one at a time, without the loop of `train`."""
+    import functools
+
+    from keras_ganvae.data.pipeline import training_batches
+    from keras_ganvae.data.position import Position
+
+    images, config = job.dataset.train.images, job.config
+    return job.placement.distributed(
+        functools.partial(training_batches, images, config.batch_size, config.seed, Position())
+    )
 
 
 def dropout_seeds(job):
@@ -113,9 +122,6 @@ def error_of_scalar_logs(job) -> str:
     import keras
     import tensorflow as tf
 
-    from keras_ganvae.data.position import Position
-    from keras_ganvae.training.setup import training_data
-
     class Plain(keras.Model):
         def _maybe_symbolic_build(self, iterator=None, data_batch=None):
             """Skip Keras's own build, which fails for another reason."""
@@ -128,7 +134,7 @@ def error_of_scalar_logs(job) -> str:
         model.built = True
         model.compile(optimizer=None)
     try:
-        model.fit(training_data(job, Position()), steps_per_epoch=1, verbose=0)
+        model.fit(distributed_batches(job), steps_per_epoch=1, verbose=0)
     except (ValueError, tf.errors.OpError) as error:
         return str(error)
     return ""

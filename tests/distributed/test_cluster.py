@@ -94,6 +94,25 @@ def test_the_error_names_a_port_in_use():
     check_port(Cluster((f"127.0.0.1:{port}",), 0))
 
 
+MISSING = """
+import time
+from keras_ganvae.distributed import cluster
+cluster.START_MINUTES, cluster.REMIND_SECONDS = 0, 0.01
+workers = ("a\\x1b[2J:1", "a..b:1", "here:1")
+with cluster.start_timeout(cluster.Cluster(workers, 2)):
+    time.sleep(100)
+"""
+
+
+def test_workers_that_never_start_cannot_control_the_terminal():
+    done = subprocess.run(
+        [sys.executable, "-c", MISSING], capture_output=True, text=True, timeout=90, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("keras-ganvae: workers a\\x1b[2J:1, a..b:1, here:1 did not start")
+    assert done.stderr.count("\n") == 1
+
+
 # Errors before any waiting.
 
 

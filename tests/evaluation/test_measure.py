@@ -89,6 +89,24 @@ def test_tensorboard_shows_the_metrics(results, copies):
         assert {each.name for each in folder.iterdir()} == groups
 
 
+def test_tensorboard_keeps_what_the_user_put_beside_the_metrics(results, copies, tmp_path):
+    folder = copies["vae"].tensorboard / "evaluation"
+    secret = tmp_path / "secret"
+    secret.write_text("mine")
+    notes = [folder / "notes.md", folder / "normal" / "notes.md", folder / "sketch" / "a.txt"]
+    link = folder / "normal" / "events.out.tfevents.link"
+    notes[2].parent.mkdir()
+    for note in notes:
+        note.write_text("mine")
+    link.symlink_to(secret)
+    before = {path for path in folder.rglob("events.out.*") if not path.is_symlink()}
+    tensorboard.write_evaluation(folder.parent, {"normal": {"frechet": 1.0}}, 2)
+    assert {note.read_text() for note in (*notes, link)} == {"mine"}
+    after = {path for path in folder.rglob("events.out.*") if not path.is_symlink()}
+    assert len(after) == 1 and not after & before
+    assert {each.name for each in folder.iterdir()} == {"notes.md", "normal", "sketch"}
+
+
 def test_progress_is_reported_to_the_end(copies):
     calls_of = {}
 

@@ -7,7 +7,7 @@ from keras_ganvae.metrics.smoothness import smoothness
 class _Decoder:
     """Images that jump where z crosses zero, or change in proportion to z."""
 
-    latent_dim = 2
+    latent_dim, image_shape, networks = 2, (1, 1, 1), ()
 
     def __init__(self, jumps):
         self.jumps = jumps

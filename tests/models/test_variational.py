@@ -151,6 +151,27 @@ def test_encoding_and_decoding_in_batches_equal_one_batch(make_model, digits, mo
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
 
 
+def test_batches_are_small_where_images_are_large(make_model, digits, monkeypatch):
+    """A layer of the encoder has 784 pixels as its input and as its output."""
+    from keras_ganvae.models import latents
+    from keras_ganvae.models.memory import bytes_per_image
+
+    model = make_model("vae", "paper")
+    size = 4 * (784 + 784)
+    assert bytes_per_image(model) == size
+    sizes = []
+    decode, encode = model.decode, model.encode
+    monkeypatch.setattr(model, "decode", lambda z: sizes.append(len(z)) or decode(z))
+    monkeypatch.setattr(model, "encode", lambda x: sizes.append(len(x)) or encode(x))
+    monkeypatch.setattr(latents, "BATCH_BYTES", 30 * size + 1)
+    z = np.zeros((64, model.latent_dim), np.float32)
+    assert latents.decode(model, z).shape == (64, 28, 28, 1)
+    assert latents.encode(model, digits[:64], 0)[0].shape == z.shape
+    assert sizes == [30, 30, 4] * 2
+    monkeypatch.setattr(latents, "BATCH_BYTES", 1)
+    assert len(latents.decode(model, z[:2])) == 2 and sizes[-2:] == [1, 1]
+
+
 def test_posterior_samples_have_the_posteriors_moments(make_model, digits):
     from keras_ganvae.models import latents
 

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -12,6 +14,27 @@ def _pixels(*shape):
 def test_every_uint8_value_survives():
     values = np.arange(256, dtype=np.uint8)
     assert (images.to_uint8(values.astype(np.float32) / 255) == values).all()
+
+
+def test_blocks_of_pixels_are_rounded_as_a_whole(monkeypatch):
+    pixels = np.random.default_rng(0).random((7, 5, 3, 3), dtype=np.float32)
+    whole = images.to_uint8(pixels)
+    monkeypatch.setattr(images, "BLOCK", 10)
+    np.testing.assert_array_equal(images.to_uint8(pixels), whole)
+    pixels[-1, -1, -1, -1] = 1.5
+    with pytest.raises(ValueError, match=r"not 0\.\d+ to 1\.5"):
+        images.to_uint8(pixels)
+
+
+def test_rounding_takes_little_more_memory_than_its_result():
+    pixels = np.zeros((1000, 64, 64, 3), np.float32)
+    tracemalloc.start()
+    try:
+        images.to_uint8(pixels)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < pixels.size + 20e6
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from keras_ganvae.priors import NormalPrior
 class _TwoPixels:
     """A decoder whose pixels show dimension 0 weakly, 2 strongly, and 1 not at all."""
 
-    latent_dim = 3
+    latent_dim, image_shape, networks = 3, (1, 2, 1), ()
 
     def decode(self, z):
         z = np.asarray(z)

@@ -1,9 +1,10 @@
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
 
-from keras_ganvae.priors import MixturePrior, NormalPrior
+from keras_ganvae.priors import MixturePrior, NormalPrior, random
 
 WEIGHTS = np.float32([0.2, 0.8])
 MEANS = np.float32([[-20, 3], [20, -1]])
@@ -38,6 +39,39 @@ def test_draws_depend_only_on_the_seed(mixture, count):
         first, second, other = (prior.sample(count, seed) for seed in (3, 3, 4))
         np.testing.assert_array_equal(first, second)
         assert not np.array_equal(first, other)
+
+
+@pytest.fixture(params=[1, 2, 3, 20, 33], ids="J={}".format)
+def priors(request):
+    """Priors of J latent dimensions."""
+    size, rng = request.param, np.random.default_rng(0)
+    means = rng.normal(size=(7, size)).astype(np.float32)
+    factors = rng.normal(size=(7, size, size)).astype(np.float32)
+    weights = rng.dirichlet(np.ones(7)).astype(np.float32)
+    return MixturePrior(weights, means, factors, {}), NormalPrior(size)
+
+
+def test_draws_in_blocks_are_the_same_bytes(priors, monkeypatch):
+    whole = [prior.sample(1000, 5) for prior in priors]
+    for block in (1, 700, 40_000):
+        monkeypatch.setattr(random, "BLOCK", block)
+        for prior, expected in zip(priors, whole, strict=True):
+            drawn = prior.sample(1000, 5)
+            assert drawn.dtype == np.float32 and drawn.tobytes() == expected.tobytes()
+
+
+def test_draws_take_bounded_memory():
+    """A factor for each of the draws would take 1 GB; the draws themselves take 4 MB."""
+    size = 256
+    factors = np.ones((2, size, size), np.float32)
+    prior = MixturePrior(WEIGHTS, np.zeros((2, size), np.float32), factors, {})
+    tracemalloc.start()
+    try:
+        assert prior.sample(4000, 0).shape == (4000, size)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 60e6
 
 
 def test_save_and_load(mixture, tmp_path):

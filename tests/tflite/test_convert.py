@@ -12,7 +12,7 @@ from keras_ganvae.models import latents
 from keras_ganvae.priors import NormalPrior
 from keras_ganvae.tflite import saved_model
 from keras_ganvae.tflite.convert import QUANTIZATIONS, convert, convert_sampler
-from keras_ganvae.tflite.functions import ExportedModel, exported, image_decoder
+from keras_ganvae.tflite.functions import ExportedModel, exported, has_encoder, image_decoder
 from keras_ganvae.tflite.lint import lint
 from keras_ganvae.tflite.read import read_model
 from keras_ganvae.tflite.run import open_model
@@ -207,6 +207,24 @@ def test_saved_model(module_of, tmp_path):
     np.testing.assert_allclose(image, arrays["images"][:1], rtol=0, atol=1e-5)
     sampled = loaded["sample"](seed=tf.constant(arrays["seeds"][3:4]))
     np.testing.assert_allclose(sampled["latent"], arrays["seed_latents"][3:4], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("arch", ["vae", "dcgan"])
+def test_a_saved_model_does_not_depend_on_what_else_the_process_made(module_of, tmp_path, arch):
+    module = module_of(arch)
+    again = exported(module.model, module.prior)  # its functions get other numbers
+    names = in_file(SAVED_MODEL, has_encoder(module.model))
+    files = []
+    for made, folder in ((module, tmp_path / "one"), (again, tmp_path / "two")):
+        saved_model.write(made, folder, names)
+        found = sorted(path for path in folder.rglob("*") if path.is_file())
+        files.append({path.relative_to(folder): path.read_bytes() for path in found})
+    assert files[0] == files[1]
+    assert {path.name for path in files[0]} == {
+        "saved_model.pb",
+        "variables.data-00000-of-00001",
+        "variables.index",
+    }
 
 
 def test_a_gans_saved_model_leaves_the_discriminator_out(module_of, tmp_path):

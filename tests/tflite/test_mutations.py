@@ -6,6 +6,7 @@ depends on its number alone.
 """
 
 import collections
+import contextlib
 import json
 import random
 import resource
@@ -82,18 +83,27 @@ def run_model(content: bytes):
             model.run(name, **inputs)
 
 
-def read_arrays(content: bytes):
+def read_arrays(content: bytes, prior):
     with tempfile.NamedTemporaryFile(suffix=".npz") as file:
         Path(file.name).write_bytes(content)
-        read_golden(file.name, 4, (28, 28, 1))
+        read_golden(file.name, prior, (28, 28, 1))
 
 
 def read_card(content: bytes, folder):
-    (folder / card.NAME).write_bytes(content)
+    (folder / card.NAME).write_bytes(_resealed(content))
     bundle = Bundle.open(folder)
     for name in bundle.files:
         bundle.file(name)
     verify(folder)
+
+
+def _resealed(content: bytes) -> bytes:
+    """A card with a new digest if it is JSON: the checks behind the digest must hold, too."""
+    with contextlib.suppress(ValueError, RecursionError, InputError):
+        record = json.loads(content)
+        if isinstance(record, dict):
+            return json.dumps(card.sealed(record)).encode()
+    return content
 
 
 def run_cases(kind, path, first, count) -> dict:
@@ -103,6 +113,8 @@ def run_cases(kind, path, first, count) -> dict:
     spots = spots_of(content) if kind == "model" else range(len(content))
     counts = collections.Counter()
     with tempfile.TemporaryDirectory() as folder:
+        if kind == "golden":
+            prior = Bundle.open(path.parent).prior()
         if kind == "card":
             copy = shutil.copytree(path.parent, Path(folder) / "bundle")
         for case in range(first, first + count):
@@ -112,7 +124,7 @@ def run_cases(kind, path, first, count) -> dict:
                 if kind == "model":
                     run_model(damage)
                 elif kind == "golden":
-                    read_arrays(damage)
+                    read_arrays(damage, prior)
                 else:
                     read_card(damage, copy)
                 counts["accepted"] += 1

@@ -40,3 +40,12 @@ def test_golden_arrays_of_a_gan():
         "seed_images": ((16, 8, 12, 3), "float32"),
         "seed_latents": ((16, 4), "float32"),
     }
+
+
+def test_golden_arrays_of_a_mixture():
+    mixture = golden_arrays(4, (8, 12, 3), has_encoder=True, component_draws=12)
+    normal = golden_arrays(4, (8, 12, 3), has_encoder=True)
+    assert mixture == normal | {
+        "component_seeds": ((12,), "int32"),
+        "component_latents": ((12, 4), "float32"),
+    }

@@ -12,6 +12,8 @@ from keras_ganvae.training.contrast import LIMITS, fit_contrast
 class Even:
     """A model whose logits are z itself."""
 
+    image_shape, networks = (5, 10, 1), ()
+
     def logits(self, z):
         return tf.reshape(z, (-1, 5, 10, 1))
 

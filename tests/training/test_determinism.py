@@ -13,6 +13,7 @@ def test_one_seed_gives_one_model(run_of, train_tiny, arch):
     first, second, other = run_of(arch), train_tiny(arch), train_tiny(arch, seed=1, epochs=1)
     for a, b in zip(_weights(first), _weights(second), strict=True):
         assert a.tobytes() == b.tobytes()
+    assert first.model_file.read_bytes() == second.model_file.read_bytes()
     assert any(
         not np.array_equal(a, b) for a, b in zip(_weights(first), _weights(other), strict=True)
     )

@@ -5,9 +5,15 @@ from keras_ganvae import TrainConfig
 from keras_ganvae.data.position import Position
 from keras_ganvae.errors import GateFailed, InputError
 from keras_ganvae.runs import checkpoints
-from keras_ganvae.training import setup
+from keras_ganvae.training import setup, train
 
-SETTINGS = {"dataset": "synthetic", "limit": 64, "epochs": 3, "batch_size": 16}
+SETTINGS = {
+    "dataset": "synthetic",
+    "limit": 64,
+    "epochs": 3,
+    "batch_size": 16,
+    "steps_per_execution": 1,  # else the message names a few steps
+}
 STEPS = 4
 BINARIZED = {"vae": {"binarize": "none"}}  # a NaN rounds to 0
 
@@ -17,17 +23,18 @@ def poisoned(monkeypatch):
     """`poisoned(step, value)`: from this step on (from 0, over all epochs) pixels are `value`."""
     import tensorflow as tf
 
-    made = setup.training_batches
+    build = train.build_model
 
     def poison(step, value):
-        def batches(*args, **kwargs):
-            return (
-                made(*args, **kwargs)
-                .enumerate()
-                .map(lambda i, x: tf.where(i >= step, tf.cast(value, tf.float32), x))
+        def poisoned_model(*args):
+            model = build(*args)
+            train_step = model.train_step
+            model.train_step = lambda images: train_step(
+                tf.where(model.optimizer.iterations >= step, tf.cast(value, tf.float32), images)
             )
+            return model
 
-        monkeypatch.setattr(setup, "training_batches", batches)
+        monkeypatch.setattr(train, "build_model", poisoned_model)
 
     return poison
 
@@ -122,3 +129,22 @@ def test_mnist_trains(tmp_path):
     assert run.record["dataset"]["name"] == "mnist"
     first, last = (row["loss"] for row in run.history())
     assert last < first
+
+
+@pytest.mark.parametrize(
+    ("available", "remedy"),
+    [
+        (100_000, "reduce `image_size`, or `validation_size` to 15 at most$"),
+        (6271, "`image_size`$"),
+    ],
+)
+def test_a_validation_batch_beyond_the_memory_is_refused_before_the_run(
+    tmp_path, monkeypatch, available, remedy
+):
+    """Its 40 images of 784 pixels are input and output of a layer."""
+    monkeypatch.setattr(setup, "available_memory", lambda: available)
+    config = TrainConfig(arch="vae", preset="paper", validation_size=40, **SETTINGS)
+    message = rf"validation on 40 images of 28x28 .* than 251 kB of memory, .*: .*{remedy}"
+    with pytest.raises(InputError, match=message):
+        keras_ganvae.train(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()

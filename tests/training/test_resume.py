@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-import zipfile
 
 import numpy as np
 import pytest
@@ -47,11 +46,11 @@ def uninterrupted(tmp_path_factory):
 
 
 def stop_at(monkeypatch, position):
-    """Have a signal arrive in the step before `position`."""
+    """Have a signal arrive in the execution that ends at `position`."""
     on_train_batch_end = CheckpointSaver.on_train_batch_end
 
     def with_signal(self, batch, logs=None):
-        if position == Position(self.position.epoch, self.position.step + 1):
+        if position == Position(self.position.epoch, self.first_step + batch + 1):
             self.signal = signal.SIGTERM
         on_train_batch_end(self, batch, logs)
 
@@ -67,15 +66,10 @@ def final_state(run):
         return {name: arrays[name].tobytes() for name in arrays}
 
 
-def weights_file(run):
-    with zipfile.ZipFile(run.model_file) as archive:
-        return archive.read("model.weights.h5")
-
-
 def assert_same(run, whole):
     assert history(run) == history(whole)
     assert final_state(run) == final_state(whole)
-    assert weights_file(run) == weights_file(whole)
+    assert run.model_file.read_bytes() == whole.model_file.read_bytes()
     grids = sorted(path.name for path in whole.figures.glob("samples-*.png"))
     for name in [*grids, "training.gif"]:
         assert (run.figures / name).read_bytes() == (whole.figures / name).read_bytes()
@@ -83,15 +77,23 @@ def assert_same(run, whole):
         assert run.prior_file.read_bytes() == whole.prior_file.read_bytes()
 
 
-@pytest.mark.parametrize("position", [Position(1, 2), Position(1, 4)], ids=["inside", "boundary"])
+@pytest.mark.parametrize(
+    ("before", "position", "after"),
+    [(1, Position(1, 1), 2), (2, Position(1, 2), "auto"), (7, Position(1, 7), 1)],
+    ids=["one", "two", "boundary"],
+)
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("arch", architectures.names())
-def test_resume_is_exact(arch, precision, position, uninterrupted, tmp_path, monkeypatch):
+def test_resume_is_exact(
+    arch, precision, before, position, after, uninterrupted, tmp_path, monkeypatch
+):
+    """Whatever the steps per execution, also where one of the other run would span the stop."""
     with monkeypatch.context() as patch, pytest.raises(Interrupted, match="checkpoint saved"):
         stop_at(patch, position)
-        train(config(arch, precision), tmp_path / "run")
+        train(config(arch, precision, steps_per_execution=before), tmp_path / "run")
     assert not Run.open(tmp_path / "run").model_file.exists()
-    assert_same(resume(tmp_path / "run"), uninterrupted(arch, precision))
+    resumed = resume(tmp_path / "run", overrides={"steps_per_execution": after})
+    assert_same(resumed, uninterrupted(arch, precision))
 
 
 def test_tensorboard_continues_without_a_gap_or_a_doubled_step(tmp_path, monkeypatch):
@@ -99,7 +101,7 @@ def test_tensorboard_continues_without_a_gap_or_a_doubled_step(tmp_path, monkeyp
 
     with monkeypatch.context() as patch, pytest.raises(Interrupted):
         stop_at(patch, Position(1, 2))
-        train(config("vae"), tmp_path / "run")
+        train(config("vae", steps_per_execution=1), tmp_path / "run")
     # What a death after the epoch's pictures and before its state would leave.
     run = Run.open(tmp_path / "run")
     shutil.copytree(run.checkpoints, tmp_path / "kept")
@@ -127,6 +129,34 @@ def test_resuming_a_finished_run_changes_nothing(uninterrupted, tmp_path):
     before = {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}
     resume(run.path)
     assert before == {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}
+
+
+def test_another_machine_is_named_and_recorded(uninterrupted, tmp_path, caplog):
+    run = copy(uninterrupted("gan"), tmp_path)
+    threads = run.record["machine"]["threads"]
+    run.record["machine"]["threads"] = threads + 1
+    run.write_config()
+    resume(run.path, epochs=EPOCHS + 1)
+    (warning,) = _warnings(caplog)
+    assert f"began on another machine (threads: {threads + 1}, here {threads}):" in warning
+    assert "up to rounding, not byte for byte" in warning
+    resume(run.path, epochs=EPOCHS + 2)
+    recorded = Run.open(run.path).record
+    assert recorded["machine"]["threads"] == threads + 1
+    assert [each["machine"]["threads"] for each in recorded["resumed_on"]] == [threads]
+
+
+def test_without_a_record_of_the_machine_there_is_no_warning(uninterrupted, tmp_path, caplog):
+    run = copy(uninterrupted("gan"), tmp_path)
+    del run.record["machine"]  # as in runs of older releases
+    run.write_config()
+    assert resume(run.path, epochs=EPOCHS + 1).is_finished
+    assert not _warnings(caplog)
+    assert not {"machine", "resumed_on"} & Run.open(run.path).record.keys()
+
+
+def _warnings(caplog):
+    return [record.message for record in caplog.records if "machine" in record.message]
 
 
 def test_a_run_that_died_before_its_first_state_begins_again(uninterrupted, tmp_path):

@@ -34,7 +34,7 @@ def named(bundle, tmp_path):
     def copy(name):
         folder = shutil.copytree(bundle, tmp_path / f"named {name.replace('/', ' ')}")
         path = folder / card.NAME
-        path.write_text(json.dumps(json.loads(path.read_text()) | {"name": name}))
+        path.write_text(json.dumps(card.sealed(json.loads(path.read_text()) | {"name": name})))
         return folder
 
     return copy

@@ -932,7 +932,7 @@ def test_without_a_gpu_it_runs_on_the_cpu(visit, address):
         ("no list", "bundles/index.json is missing (404)"),
         ("no card", "model_card.json is missing (404)"),
         ("card is no JSON", "model_card.json is damaged"),
-        ("another schema", "its card has version 7; this app reads version 1"),
+        ("another schema", "its card has version 7; this app reads version 2"),
         ("unknown signatures", "this app needs the signature decode; the bundle has generate"),
         ("no model", "model_float16.tflite is missing (404)"),
         ("short model", "model_float16.tflite is damaged: it has 3 bytes instead of"),

@@ -170,4 +170,4 @@ def test_signatures_of_the_card_name_all_golden_arrays(evaluate, card):
     names = evaluate("Object.values(signatures).map(js.goldenNames)", signatures=signatures)
     found = {name for each in names for kind in each.values() for name in kind.values()}
     with np.load(card.with_name("golden.npz")) as golden:
-        assert found == set(golden.files)
+        assert found == {name for name in golden.files if not name.startswith("component_")}

@@ -113,6 +113,22 @@ def test_every_kind_of_file_has_its_type_and_the_headers(ask, path):
     assert "unsafe-inline" not in headers["Content-Security-Policy"]
 
 
+@pytest.mark.parametrize("debug", [False, True])
+def test_a_failed_request_cannot_control_the_terminal(folder, ask, debug, monkeypatch, capsys):
+    def fail(self):
+        raise ValueError("a\x1b[2J\u202e")
+
+    monkeypatch.setattr(server.Handler, "do_GET", fail)
+    with (
+        running(server.Server(folder, "127.0.0.1", 0, debug)) as port,
+        contextlib.suppress(http.client.HTTPException, ConnectionError),
+    ):
+        ask("GET", "/", at=port)
+    printed = capsys.readouterr().err
+    assert printed.endswith("a request failed: ValueError: a\\x1b[2J\\u202e\n")
+    assert ("Traceback" in printed) == debug and "\x1b" not in printed
+
+
 def test_head_is_get_without_the_content(ask):
     status, headers, content = ask("HEAD", "/app.js")
     assert (status, headers["Content-Length"], content) == (200, "1", b"")

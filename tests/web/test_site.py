@@ -76,7 +76,7 @@ def test_several_bundles_are_listed_in_their_order(write, bundle, named):
 def test_bundle_names_become_safe_folder_names(write, named, name, folder):
     short = named("kept")
     path = short / card.NAME
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"name": name}))
+    path.write_text(json.dumps(card.sealed(json.loads(path.read_text()) | {"name": name})))
     out = write(short)
     (listed,) = json.loads((out / "bundles/index.json").read_text())["bundles"]
     assert listed == {"name": name, "folder": f"bundles/{folder}"}
@@ -149,14 +149,21 @@ def test_the_version_depends_on_the_content_only(write, named, built, tmp_path):
 
 def test_only_expected_files_of_a_bundle_reach_the_site(write, bundle, tmp_path):
     evil = shutil.copytree(bundle, tmp_path / "evil")
-    (evil / "README.md").unlink()
-    (evil / "README.md").symlink_to("/etc/hostname")
     (evil / "page.html").write_text("<script>alert(1)</script>")
     path = evil / card.NAME
     record = json.loads(path.read_text())
-    record["files"]["page.html"] = card.listing(evil)["page.html"]
-    path.write_text(json.dumps(record))
-    assert _files(write(evil)) & {f"bundles/{NAME}/page.html", f"bundles/{NAME}/README.md"} == set()
+    path.write_text(json.dumps(card.with_files(record, evil, ["page.html"])))
+    files = _files(write(evil))
+    assert f"bundles/{NAME}/page.html" not in files and f"bundles/{NAME}/README.md" in files
+
+
+@pytest.mark.parametrize("name", ["README.md", card.NAME])
+def test_links_out_of_a_bundle_do_not_reach_the_site(write, bundle, tmp_path, name):
+    evil = shutil.copytree(bundle, tmp_path / "evil")
+    (evil / name).unlink()
+    (evil / name).symlink_to(bundle / name)
+    with pytest.raises(InputError, match=f"{name} is (missing|a link)"):
+        write(evil)
 
 
 # Failures leave no files

@@ -6,7 +6,7 @@ import * as cards from '../../../keras_ganvae/web/app/src/card.js';
 const decode = {bytes: 10, signatures: ['decode']};
 const CARD = {
   schema: 'keras-ganvae/model-card',
-  schema_version: 1,
+  schema_version: 2,
   name: 'x',
   image: {shape: [28, 28, 1]},
   latent: {size: 4, distribution: 'normal'},
@@ -24,7 +24,7 @@ test('a valid card is returned', () => assert.equal(cards.validated(CARD), CARD)
 
 for (const [what, changes, reason] of [
   ['with another schema', {schema: 'other'}, /not a model card/],
-  ['with a later version', {schema_version: 2}, /version 2; this app reads version 1/],
+  ['of an earlier release', {schema_version: 1}, /version 1; this app reads version 2/],
   ['without images', {image: {}}, /shape of its images/],
   ['with images of two channels', {image: {shape: [8, 8, 2]}}, /shape of its images/],
   ['without a latent size', {latent: {}}, /size of its latent vectors/],

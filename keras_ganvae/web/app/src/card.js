@@ -1,6 +1,6 @@
 // model_card.json: what the app needs from it. docs/model-card.md describes the format.
 
-const VERSION = 1;
+const VERSION = 2;
 
 /**
  * @param card the parsed JSON

@@ -102,8 +102,18 @@ export async function check(bundle, accelerator, onRow) {
 }
 
 function checkPrior(prior, golden) {
-  const drawn = Array.from(golden.seeds.data, (seed) => [...prior.draw(seed)]).flat();
-  const measured = parity(drawn, golden.seed_latents.data);
+  // The latter draw from every component of a mixture.
+  const pairs = [
+    ['seeds', 'seed_latents'],
+    ['component_seeds', 'component_latents'],
+  ].filter(([name]) => name in golden);
+  const drawn = pairs.flatMap(([name]) =>
+    Array.from(golden[name].data, (seed) => [...prior.draw(seed)]).flat(),
+  );
+  const measured = parity(
+    drawn,
+    pairs.flatMap(([, name]) => [...golden[name].data]),
+  );
   const passed = measured.max_error <= MAX_LATENT_ERROR;
   return {file: 'this app', signature: 'seed', output: 'latent', measured, passed};
 }
