@@ -54,7 +54,7 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
             os.replace(temporary, path)
             sync(path.parent)
         finally:
-            temporary.unlink(missing_ok=True)
+            _remove_although_interrupted(temporary)
 
 
 @contextlib.contextmanager
@@ -91,7 +91,7 @@ def temporary_folder(path: Path, mode: int = 0o777) -> Iterator[Path]:
             temporary.mkdir(mode)
             yield temporary
         finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+            _remove_although_interrupted(temporary)
 
 
 @contextlib.contextmanager
@@ -227,6 +227,15 @@ def remove_unfinished(folder: str | Path) -> None:
     """Remove the temporary files that a killed process left in `folder` and below it."""
     for path in list(Path(folder).rglob(f"{UNFINISHED}*")):
         _remove(path)
+
+
+def _remove_although_interrupted(path):
+    """Remove a file or folder; an interrupt that arrives meanwhile waits until it is done."""
+    try:
+        _remove(path)
+    except KeyboardInterrupt:
+        _remove(path)
+        raise
 
 
 def _remove(path):
