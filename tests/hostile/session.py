@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import itertools
 import random
 import re
 import shutil
@@ -247,12 +248,14 @@ def torture(
     """Attack until the time is over, with each kind for as long; yield the report at each turn."""
     spent = dict.fromkeys(kinds, 0.0)
     began = time.monotonic()
-    while time.monotonic() - began < seconds:
+    for turn in itertools.count():
+        if time.monotonic() - began > seconds:
+            return
         kind = min(kinds, key=lambda kind: spent[kind])
         start = time.monotonic()
-        session.attack(kind, seed, COUNTS[kind])
+        # Not seed + turn: then neighboring seeds would try the same cases.
+        session.attack(kind, random.Random(f"{seed} {turn}").getrandbits(64), COUNTS[kind])
         spent[kind] += time.monotonic() - start
-        seed += 1
         yield session.report
 
 

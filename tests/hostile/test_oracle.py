@@ -2,6 +2,7 @@
 
 import dataclasses
 import errno
+import itertools
 import os
 import random
 import signal
@@ -17,7 +18,7 @@ from hostile import kills, oracle, scene
 from hostile.case import KILL, Case, Damage, Fault
 from hostile.damage import ARRAYS, ENCRYPTED, MEMBERS, WAYS, apply
 from hostile.forkserver import Result
-from hostile.session import signature
+from hostile.session import signature, torture
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the adversary runs on Linux")
 
@@ -151,6 +152,22 @@ def test_a_case_survives_json():
 def test_violations_that_differ_in_names_only_are_one():
     one, other = "left .part-12-ab/x after its end", "left .part-7-cd/x after its end"
     assert signature(one) == signature(other) != signature("left nothing")
+
+
+def test_neighboring_seeds_try_other_cases():
+    class Recorded:
+        def __init__(self):
+            self.report, self.seeds = None, []
+
+        def attack(self, kind, seed, count):
+            self.seeds.append(seed)
+
+    one, same, next_to_it = Recorded(), Recorded(), Recorded()
+    for recorded, seed in ((one, 7), (same, 7), (next_to_it, 8)):
+        for _ in itertools.islice(torture(recorded, seed, 60.0, ("faults",)), 20):
+            pass
+    assert one.seeds == same.seeds and len(set(one.seeds)) == 20
+    assert not set(one.seeds) & set(next_to_it.seeds)
 
 
 # Faults: in a process of their own, as an audit hook stays for ever.
