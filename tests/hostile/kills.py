@@ -192,15 +192,17 @@ def _changes(scenario, work, before):
 
 def _impossible(scenario, first, state, work, before):
     """What must not be after the first run."""
+    out = work / scenario.out
     if first.code == 0 and state != "whole":
         yield f"exit code 0, but the output is {state}"
-    if state == "partial" and not (scenario.resumable and _saved(work / scenario.out)):
-        if first.code == -KILL and scenario.resumable:
-            if scenario.out in before and not _kept(work / scenario.out, before):
-                yield "the old run is lost, and the new one has no checkpoint"
-        elif not (scenario.shared or (first.code == -KILL and not (work / scenario.out).exists())):
-            changes = ", ".join(_changes(scenario, work, before)[:5])
-            yield f"exit code {first.code}, and the output is neither old nor new: {changes}"
+    if state != "partial" or scenario.shared:
+        return
+    if scenario.resumable:  # a new run in part is continued, see `_recovery`
+        if scenario.out in before and not (_saved(out) or _kept(out, before)):
+            yield "the old run is lost, and the new one has no checkpoint"
+    elif out.exists() or first.code != -KILL:
+        changes = ", ".join(_changes(scenario, work, before)[:5])
+        yield f"exit code {first.code}, and the output is neither old nor new: {changes}"
 
 
 def _saved(folder):
