@@ -78,11 +78,15 @@ class Result:
 
 
 class ForkServer:
-    """A client of a server process of its own."""
+    """A client of a server process of its own.
 
-    def __init__(self):
+    Args:
+        app: a folder with the files of the web app.
+    """
+
+    def __init__(self, app: Path):
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "hostile.forkserver"],
+            [sys.executable, "-m", "hostile.forkserver", str(app)],
             env=os.environ | {"PYTHONPATH": f"{TESTS}{os.pathsep}{TESTS.parent}"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -127,12 +131,15 @@ class ForkServer:
 # The server
 
 
-def serve():
+def serve(app: Path):
     """Answer the requests on stdin until it is closed."""
+    from keras_ganvae.web import site
+
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the client
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     _import_everything()
+    site.BUILT = app
     child = None
     for line in sys.stdin:
         ((what, values),) = json.loads(line).items()
@@ -332,4 +339,4 @@ def _end_group(group):
 
 
 if __name__ == "__main__":
-    serve()
+    serve(Path(sys.argv[1]))

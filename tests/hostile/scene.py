@@ -32,8 +32,8 @@ BUILD = (
     ("export", "run", "--formats", "float32", "sampler", "--out", "bundle"),
     ("evaluate", "run", *MEASURE),
     ("compare", "run", *MEASURE, "--out", "comparison"),
+    ("web", "bundle", "--out", "site"),
 )
-SITE = ("web", "bundle", "--out", "site")
 PRECIOUS = ("notes.md", "thesis/chapter.txt", "images/a/0.png", "data.npz")
 SECRET = "the bystander's secret"
 
@@ -60,7 +60,7 @@ def _build(server, folder):
         root = open_to_all(Path(beside)) / "template"
         _make_bystanders(root)
         _give_to_nobody(root, *root.rglob("*"))
-        for argv in (*BUILD, *([SITE] if web_is_built() else [])):
+        for argv in BUILD:
             done = server.run(argv, root, limits=Limits(seconds=300))
             if done.code:
                 raise RuntimeError(f"{argv} ended with {done.code}\n{done.err}")
@@ -70,13 +70,6 @@ def _build(server, folder):
         _make_odd(root / "work")
         mirror(root, folder.with_name(f"{folder.name}-part"))
         folder.with_name(f"{folder.name}-part").rename(folder)
-
-
-def web_is_built() -> bool:
-    """Whether this checkout has the app that sites consist of."""
-    from keras_ganvae.web import site
-
-    return (site.BUILT / site.PAGE).is_file()
 
 
 def _make_bystanders(root):

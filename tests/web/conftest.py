@@ -5,20 +5,8 @@ import shutil
 
 import pytest
 
+import stand_in_app
 from keras_ganvae.bundle import card
-
-PAGE = """<!doctype html>
-<title>app</title>
-<link rel="manifest" href="manifest.webmanifest">
-<script src="app.js"></script>
-"""
-BUILT = {
-    "index.html": PAGE,
-    "app.js": "",
-    "app.css": "",
-    "sw.js": 'importScripts("precache.js");\n',
-    "wasm/runtime.wasm": "\0asm",
-}
 
 
 @pytest.fixture(scope="session")
@@ -43,11 +31,7 @@ def named(bundle, tmp_path):
 @pytest.fixture(scope="session")
 def built(tmp_path_factory):
     """A folder with the files of the built app that Python names."""
-    folder = tmp_path_factory.mktemp("built")
-    for name, text in BUILT.items():
-        (folder / name).parent.mkdir(exist_ok=True)
-        (folder / name).write_text(text)
-    return folder
+    return stand_in_app.write(tmp_path_factory.mktemp("built"))
 
 
 @pytest.fixture
