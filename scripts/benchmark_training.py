@@ -148,6 +148,7 @@ def measure(arch, preset, jit, seconds):
     feed = Feed(images, batch)
     loop.install(model, feed, feed, "auto", ONE_DEVICE)
     steps = model.steps_per_execution
+    model.steps_per_execution = 1  # of `by_step`
     batches = iter(training_batches(images, batch, seed=0, start=Position()))
     blocks = iter(feed.training_blocks(steps, 0, Position()))
     name = model.metrics[0].name
