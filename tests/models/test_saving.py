@@ -110,7 +110,6 @@ def reopened(make_model, digits, tmp_path_factory):
         path = tmp_path_factory.mktemp("saved") / arch
         path.mkdir()
         config = architectures.resolve(TrainConfig(arch=arch, latent_dim=4))
-        run = Run(path, config, {})
         record = {
             "arch": arch,
             "config": config.to_dict(),
@@ -118,8 +117,7 @@ def reopened(make_model, digits, tmp_path_factory):
             | dict.fromkeys(("train", "validation", "test"), 1),
             "command": "",
         }
-        (path / "config.json").write_text(json.dumps(record))
-        run.save_model(model)
+        Run(path, config, record).save_model(model)
         z = np.random.default_rng(1).standard_normal((5, 4), dtype=np.float32)
         np.save(path / "z.npy", z)
         models[arch], paths[arch] = model, path

@@ -18,7 +18,7 @@ class Healthy:
     """A fake model whose samples and posterior means vary as the data does."""
 
     generator_loss_name = "non_saturating"
-    latent_dim = 2
+    latent_dim, networks = 2, ()
 
     def __init__(self, images):
         self.images = images
