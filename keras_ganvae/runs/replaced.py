@@ -19,15 +19,17 @@ KEPT = (lock.NAME, LOGS)
 def set_aside(folder: Path) -> Iterator[None]:
     """Set an old run aside; on an exception before the new run's first checkpoint, restore it.
 
+    An old run that has neither a checkpoint nor a model has nothing to lose: it is removed.
     The caller holds the lock of the folder.
     """
     recover(folder)
-    old = _entries(folder)
-    if old:
+    if _is_trained(folder):
         aside = folder / NAME
         aside.mkdir()
-        for entry in old:
+        for entry in _entries(folder):
             os.replace(entry, aside / entry.name)
+    elif _entries(folder):
+        remove_own(folder, RUN, keep=KEPT)
     try:
         yield
     finally:
@@ -54,6 +56,10 @@ def recover(folder: Path) -> bool:
         os.replace(entry, folder / entry.name)
     aside.rmdir()
     return True
+
+
+def _is_trained(folder):
+    return (folder / "model.keras").exists() or bool(checkpoints.folders(folder / "checkpoint"))
 
 
 def _entries(folder):

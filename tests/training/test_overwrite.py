@@ -61,6 +61,16 @@ def test_a_process_that_died_before_the_first_checkpoint(old, overwrite):
         assert content(killed) == before
 
 
+def test_a_run_without_a_checkpoint_has_nothing_to_lose(old):
+    old.model_file.unlink()
+    shutil.rmtree(old.checkpoints)
+    with replaced.set_aside(old.path):
+        # As SIGKILL leaves the folder: the new run just begun, with nothing set aside.
+        assert content(old.path) == {}
+        killed = shutil.copytree(old.path, old.path.with_name("killed"))
+    assert not replaced.recover(killed)
+
+
 def test_an_empty_path_is_not_the_current_folder():
     with pytest.raises(InputError, match="`out` is empty"):
         training.train(TrainConfig(arch="vae", **SETTINGS), "")
