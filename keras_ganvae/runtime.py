@@ -120,7 +120,7 @@ def write_stderr(message: str) -> None:
         os.write(2, message.encode())
 
 
-def prepare(seed: int, precision: str, xla: bool = False) -> None:
+def prepare(seed: int, precision: str) -> None:
     """Set the random seeds, op determinism, and the dtype policy of new layers.
 
     With op determinism, the same seed gives the same weights on the same machine, as
@@ -130,15 +130,12 @@ def prepare(seed: int, precision: str, xla: bool = False) -> None:
     Args:
         seed: random seed of Python, NumPy and TensorFlow.
         precision: a key of `POLICIES`.
-        xla: whether models will be compiled with XLA, which Keras refuses under op
-            determinism; it is left off then.
     """
     import keras
     import tensorflow as tf
 
     keras.utils.set_random_seed(seed)
-    if not xla:
-        tf.config.experimental.enable_op_determinism()
+    tf.config.experimental.enable_op_determinism()
     keras.config.set_dtype_policy(POLICIES[precision])
 
 

@@ -1,16 +1,17 @@
 #!/usr/bin/env python
 """Benchmark the training step of each architecture, and distribution strategies.
 
-    python scripts/benchmark_training.py [--seconds 5] [--jit {auto,on,off}] [--json]
+    python scripts/benchmark_training.py [--seconds 5] [--json] [--presets ARCH:PRESET ...]
         [--only steps|replicas] [--gpu-tflops F] [--interconnect-gb F] [--latency-us F]
 
 Prints three tables.
 
-Steps: parameters, MACs per image of a training step (counted in its graph), throughput of a
-call from Python for each step and of the loop that `fit` runs, the loop's steps per call (K),
-GFLOP/s, and their share of a 2048 x 2048 float32 matrix product. All with the input pipeline,
-timed in turn. The product is timed before and after each model in the same process; the faster
-time is the reference, since the machine's speed drifts.
+Steps: weights, MACs per image of a training step (counted in its graph), images per second of
+one call from Python for each step, and relative to it the loop that `fit` runs without and with
+XLA; what `--jit auto` chooses of these, the loop's steps per call (K), its GFLOP/s, and their
+share of a 2048 x 2048 float32 matrix product. All with the input pipeline, timed in turn. The
+product is timed before and after each model in the same process; the faster time is the
+reference, since the machine's speed drifts.
 
 Replicas: throughput of one device, of two replicas in one process, and of two worker
 processes, on the same cores with the same global batch. The ratio is the cost of the strategy.
@@ -40,19 +41,19 @@ SIDE = 2048
 COLUMNS = (
     ("arch", "{:5}"),
     ("preset", "{:7}"),
-    ("jit", "{!s:4}"),
     ("batch", "{:>5}"),
-    ("parameters", "{:>10,}"),
+    ("parameters", "{:>9,}"),
     ("mega_multiply_adds", "{:>6.2f}"),
     ("images_per_second_by_step", "{:>7,.0f}"),
-    ("images_per_second", "{:>7,.0f}"),
-    ("ratio", "{:>5.2f}"),
+    ("loop_ratio", "{:>4.2f}"),
+    ("xla_ratio", "{:>4.2f}"),
+    ("jit", "{:>3}"),
     ("steps_per_execution", "{:>4}"),
     ("gflops", "{:>6.1f}"),
     ("share_of_product", "{:>5.0%}"),
 )
 HEADINGS = (
-    *("arch", "preset", "XLA", "batch", "parameters", "M MACs", "by step", "loop", "ratio", "K"),
+    *("arch", "preset", "batch", "weights", "M MACs", "by step", "loop", "XLA", "jit", "K"),
     *("GFLOPS", "share"),
 )
 GPUS = (1, 8, 64)
@@ -76,9 +77,10 @@ def main():
     steps, replicas = [], []
     if args.only != "replicas":
         steps = [
-            measure(arch, preset, args.jit, args.seconds)
+            measure(arch, preset, args.seconds)
             for preset in PRESETS
             for arch in architectures.names()
+            if f"{arch}:{preset}" in args.presets
         ]
     if args.only != "steps":
         replicas = [
@@ -102,8 +104,9 @@ def main():
 def parse():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=5.0, help="timing per model (default 5)")
+    presets = [f"{arch}:{preset}" for preset in PRESETS for arch in architectures.names()]
     parser.add_argument(
-        "--jit", choices=("auto", "on", "off"), default="auto", help="compile with XLA"
+        "--presets", nargs="+", choices=presets, default=presets, help="rows of the first table"
     )
     parser.add_argument("--only", choices=("steps", "replicas"), help="print one table")
     parser.add_argument(
@@ -124,7 +127,7 @@ def parse():
     return parser.parse_args()
 
 
-def measure(arch, preset, jit, seconds):
+def measure(arch, preset, seconds):
     """A row of the first table: a model's step on random images."""
     import numpy as np
 
@@ -132,11 +135,12 @@ def measure(arch, preset, jit, seconds):
     from keras_ganvae.data.position import Position
     from keras_ganvae.distributed.placement import ONE_DEVICE
     from keras_ganvae.training import loop
+    from keras_ganvae.training.compilation import LEAST_SPEEDUP
     from keras_ganvae.training.cost import multiply_adds
-    from keras_ganvae.training.optimizers import compile_model, use_xla
+    from keras_ganvae.training.optimizers import compile_model
 
-    config = architectures.resolve(TrainConfig(arch=arch, preset=preset, jit=jit))
-    runtime.prepare(config.seed, config.precision, use_xla(config))
+    config = architectures.resolve(TrainConfig(arch=arch, preset=preset))
+    runtime.prepare(config.seed, config.precision)
     model = architectures.build(config, IMAGE_SHAPE)
     compile_model(model, config, steps_per_epoch=1000)
     cost = multiply_adds(model, IMAGE_SHAPE)
@@ -150,7 +154,8 @@ def measure(arch, preset, jit, seconds):
     steps = model.steps_per_execution
     model.steps_per_execution = 1  # of `by_step`
     batches = iter(training_batches(images, batch, seed=0, start=Position()))
-    blocks = iter(feed.training_blocks(steps, 0, Position()))
+    compiled = loop.Loop(model, model.train_step, feed, xla=True)
+    blocks = [iter(feed.training_blocks(steps, 0, Position())) for _ in range(2)]
     name = model.metrics[0].name
 
     def run_by_step():
@@ -160,22 +165,33 @@ def measure(arch, preset, jit, seconds):
     before = product_gflops()
     # The last execution of an epoch has fewer steps, the median has not.
     times = typical_seconds(
-        (run_by_step, lambda: float(model.train_function(blocks)[name])), seconds
+        (
+            run_by_step,
+            lambda: float(model.train_function(blocks[0])[name]),
+            lambda: float(compiled(blocks[1])[name]),
+        ),
+        seconds,
     )
     product = max(before, product_gflops())
-    by_step_rate, rate = (steps * batch / each for each in times)
+    rates = [steps * batch / each for each in times]
+    by_step_rate, plain_rate, xla_rate = rates
+    jit = xla_rate >= LEAST_SPEEDUP * plain_rate
+    rate = xla_rate if jit else plain_rate
     gflops = 2 * cost * rate / 1e9
     return {
         "arch": arch,
         "preset": preset,
-        "jit": jit,
+        "jit": "on" if jit else "off",
         "batch": batch,
         "parameters": sum(network.count_params() for network in model.networks),
         "gradient_bytes": 4 * sum(w.shape.num_elements() for w in model.trainable_variables),
         "mega_multiply_adds": cost / 1e6,
         "images_per_second_by_step": by_step_rate,
+        "images_per_second_plain": plain_rate,
+        "images_per_second_xla": xla_rate,
         "images_per_second": rate,
-        "ratio": rate / by_step_rate,
+        "loop_ratio": plain_rate / by_step_rate,
+        "xla_ratio": xla_rate / by_step_rate,
         "steps_per_execution": steps,
         "gflops": gflops,
         "product_gflops": product,
@@ -318,7 +334,7 @@ def steps_table(rows):
     formats = "  ".join(form for _, form in COLUMNS)
     widths = [len(form.format(rows[0][name])) for name, form in COLUMNS]
     head = "  ".join(
-        f"{heading:{'<' if i < 3 else '>'}{width}}"
+        f"{heading:{'<' if i < 2 else '>'}{width}}"
         for i, (heading, width) in enumerate(zip(HEADINGS, widths, strict=True))
     )
     body = [formats.format(*(row[name] for name, _ in COLUMNS)) for row in rows]

@@ -85,7 +85,7 @@ def discriminator(image_shape: tuple[int, int, int], dropout: bool) -> keras.Mod
     nn.quarter(image_shape, "dcgan")
 
     def activate():
-        return [layers.LeakyReLU(0.2), *([layers.Dropout(0.3)] if dropout else [])]
+        return [layers.LeakyReLU(0.2), *([nn.Dropout(0.3)] if dropout else [])]
 
     return nn.network(
         "discriminator",
@@ -137,7 +137,7 @@ def paper_discriminator(image_shape: tuple[int, int, int], dropout: bool) -> ker
     nn.quarter(image_shape, "dcgan", least=8)
 
     def drop(rate):
-        return [layers.Dropout(rate)] if dropout else []
+        return [nn.Dropout(rate)] if dropout else []
 
     return nn.network(
         "discriminator",

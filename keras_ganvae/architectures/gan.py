@@ -115,7 +115,7 @@ def discriminator(image_shape: tuple[int, int, int], dropout: bool) -> keras.Mod
     hidden = []
     for width in (512, 256):
         hidden += [layers.Dense(width), layers.LeakyReLU(0.2)]
-        hidden += [layers.Dropout(0.4)] if dropout else []
+        hidden += [nn.Dropout(0.4)] if dropout else []
     return nn.network(
         "discriminator",
         image_shape,
@@ -143,7 +143,7 @@ def paper_discriminator(image_shape: tuple[int, int, int], dropout: bool) -> ker
     hidden = []
     for width, rate in ((512, 0.3), (512, 0.3), (256, 0.2)):
         hidden += [layers.Dense(width)]
-        hidden += [layers.Dropout(rate)] if dropout else []
+        hidden += [nn.Dropout(rate)] if dropout else []
         hidden += [layers.ReLU()]
     return nn.network(
         "discriminator",

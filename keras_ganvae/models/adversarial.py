@@ -209,7 +209,7 @@ class AdversarialNetwork(GenerativeModel):
         decay = ops.minimum(self.average_decay, (1 + step) / (10 + step))
         weights = zip(self.averaged_generator.weights, self.generator.weights, strict=True)
         for average, weight in weights:
-            average.assign(average + (1 - decay) * (weight - average))
+            average.assign_add((1 - decay) * (weight - average))
 
     def get_config(self):
         return super().get_config() | {

@@ -1,8 +1,10 @@
 """Building blocks that the architectures share and Keras lacks."""
 
 import keras
+import tensorflow as tf
 from keras import layers, ops
 
+from keras_ganvae.distributed.batch import ALGORITHM, next_seed
 from keras_ganvae.errors import InputError
 
 
@@ -22,6 +24,17 @@ class DepthToSpace(layers.Layer):
     def compute_output_shape(self, input_shape):
         batch, height, width, depth = input_shape
         return (batch, height and 2 * height, width and 2 * width, depth // 4)
+
+
+@keras.saving.register_keras_serializable("keras_ganvae")
+class Dropout(layers.Dropout):
+    """`keras.layers.Dropout`, dropping the same units, in a form that XLA compiles well."""
+
+    def call(self, inputs, training=False):
+        if not training or not self.rate:
+            return inputs
+        seed = next_seed(self.seed_generator)
+        return tf.nn.experimental.stateless_dropout(inputs, self.rate, seed=seed, rng_alg=ALGORITHM)
 
 
 def network(name: str, input_shape: tuple[int, ...], *stack: layers.Layer) -> keras.Sequential:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -28,6 +29,7 @@ log = logging.getLogger("keras_ganvae")
 # nothing.
 SECONDS_OF_A_CALL = 0.25
 SECONDS_OF_A_TRIAL = 0.05  # the shortest that is trusted
+ROUNDS_OF_A_TRIAL = 5
 
 
 class Loop:
@@ -37,18 +39,22 @@ class Loop:
         model: a compiled model.
         step: its `train_step` or `test_step`.
         feed: where batches come from.
+        xla: whether XLA compiles the steps.
     """
 
-    def __init__(self, model: Any, step: Callable[[Any], dict], feed: Feed):
+    def __init__(self, model: Any, step: Callable[[Any], dict], feed: Feed, xla: bool = False):
+        # XLA compiles a convolution in a loop to naive code for a CPU: the gradient of a kernel
+        # took 50 times as long (jax-ml/jax#12868).
+        one_by_one = xla and _convolves_on_cpu(model)
         self.model = model
-        self.step = step
+        self.step = tf.function(step, autograph=False, jit_compile=True) if one_by_one else step
         self.feed = feed
         self.strategy = model.distribute_strategy
         # Each replica has its own copy, on its device.
         self.constant = self.strategy.experimental_distribute_values_from_function(
             lambda context: feed.constant()
         )
-        self.run = tf.function(self._run, autograph=False, jit_compile=model.jit_compile)
+        self.run = tf.function(self._run, autograph=False, jit_compile=xla and not one_by_one)
 
     def __call__(self, iterator: Iterator[Block]) -> dict[str, tf.Tensor]:
         """Run the steps of one execution.
@@ -87,16 +93,28 @@ class Loop:
         return self.strategy.experimental_local_results(value)[0]
 
 
+def _convolves_on_cpu(model):
+    layers = [layer for network in model.networks for layer in network.layers]
+    kinds = (keras.layers.Conv2D, keras.layers.Conv2DTranspose)
+    return not tf.config.get_visible_devices("GPU") and any(isinstance(x, kinds) for x in layers)
+
+
 def install(
-    model: Any, training: Feed, validation: Feed, steps: int | str, placement: Placement
+    model: Any,
+    training: Feed,
+    validation: Feed,
+    steps: int | str,
+    placement: Placement,
+    xla: bool = False,
 ) -> None:
     """Make `fit` run K steps of a model at a time: sets its functions and `steps_per_execution`.
 
     Args:
         model: a compiled model; some steps may be taken and undone.
         steps: K; "auto" measures which K makes a call last `SECONDS_OF_A_CALL`.
+        xla: whether XLA compiles the training steps.
     """
-    model.train_function = Loop(model, model.train_step, training)
+    model.train_function = Loop(model, model.train_step, training, xla)
     model.test_function = Loop(model, model.test_step, validation)
     if steps == "auto":
         seconds = seconds_of_a_step(model, placement)
@@ -110,25 +128,59 @@ def seconds_of_a_step(model: Any, placement: Placement) -> float:
 
     The model is as before afterwards. The graph that this traces is the one that `fit` runs.
     """
-    loop = model.train_function
-    feed = loop.feed
-    make = functools.partial(feed.training_blocks, feed.width, 0, Position())
-    block = next(iter(placement.distributed(make)))
-    most, total = (int(loop.first(each)) for each in (block.steps, block.total))
-
-    def timed(steps):
-        start = time.perf_counter()
-        logs = loop.run(block.rows, tf.constant(steps), tf.constant(total))
-        float(next(iter(logs.values())))  # waits for the steps
-        return agreed(placement.strategy, time.perf_counter() - start)
-
     with unchanged(model):
-        timed(1)  # traces
+        trial = Trial(model.train_function, placement)
+        steps = trial.steps()
+        return trial.seconds(steps) / steps
+
+
+def speedup_of_xla(model: Any, feed: Feed, placement: Placement) -> float:
+    """The throughput of training steps with XLA relative to without, measured in turn.
+
+    The model is as before afterwards.
+    """
+    with unchanged(model):
+        plain, compiled = (
+            Trial(Loop(model, model.train_step, feed, xla), placement) for xla in (False, True)
+        )
+        steps = plain.steps()
+        rounds = [(plain.seconds(steps), compiled.seconds(steps)) for _ in range(ROUNDS_OF_A_TRIAL)]
+    without, with_xla = map(min, zip(*rounds, strict=True))
+    return without / with_xla
+
+
+class Trial:
+    """Times steps of a `Loop` on real images; the caller undoes them.
+
+    Args:
+        loop: traced here.
+        placement: the devices; all workers take the same steps.
+    """
+
+    def __init__(self, loop: Loop, placement: Placement):
+        self.loop = loop
+        self.strategy = placement.strategy
+        feed = loop.feed
+        make = functools.partial(feed.training_blocks, feed.width, 0, Position())
+        block = next(iter(placement.distributed(make)))
+        self.rows = block.rows
+        self.most, self.total = (int(loop.first(each)) for each in (block.steps, block.total))
+        self.seconds(1)
+
+    def seconds(self, steps: int) -> float:
+        """The time that steps take."""
+        start = time.perf_counter()
+        logs = self.loop.run(self.rows, tf.constant(steps), tf.constant(self.total))
+        float(next(iter(logs.values())))  # waits for the steps
+        return agreed(self.strategy, time.perf_counter() - start)
+
+    def steps(self) -> int:
+        """How many steps take `SECONDS_OF_A_TRIAL`."""
         steps = 1
-        while (seconds := timed(steps)) < SECONDS_OF_A_TRIAL and steps < most:
+        while (seconds := self.seconds(steps)) < SECONDS_OF_A_TRIAL and steps < self.most:
             wanted = round(1.5 * steps * SECONDS_OF_A_TRIAL / seconds)
-            steps = min(most, max(2 * steps, wanted))
-    return seconds / steps
+            steps = min(self.most, max(2 * steps, wanted))
+        return steps
 
 
 @contextlib.contextmanager

@@ -10,10 +10,9 @@ from keras_ganvae.config import TrainConfig
 from keras_ganvae.distributed.cluster import Cluster
 from keras_ganvae.runs import checkpoints
 from keras_ganvae.runs.records import dataset_record
-from keras_ganvae.training import loop
+from keras_ganvae.training import compilation, loop
 from keras_ganvae.training.callbacks import duration
 from keras_ganvae.training.cost import multiply_adds
-from keras_ganvae.training.optimizers import described_compilation
 from keras_ganvae.training.setup import build_model, feeds, prepare
 
 FLOAT = 4  # bytes
@@ -28,12 +27,21 @@ def plan(config: TrainConfig, cluster: Cluster | None = None) -> dict[str, dict[
         InputError: as `train`.
     """
     setup = prepare(config, cluster)
-    resolved, dataset = setup.config, setup.dataset
+    dataset = setup.dataset
     # Counted on one device; the replicas' parts add up to the same.
-    macs = multiply_adds(build_model(resolved, dataset), dataset.image_shape)
-    model = build_model(resolved, dataset, setup.placement)
+    macs = multiply_adds(build_model(setup.config, dataset), dataset.image_shape)
+    model = build_model(setup.config, dataset, setup.placement)
+    choice = compilation.choose(setup, model)
+    setup = choice.applied(setup)
+    resolved = setup.config
     steps = setup.steps_per_epoch
-    loop.install(model, *feeds(setup), resolved.steps_per_execution, setup.placement)
+    loop.install(
+        model,
+        *feeds(setup),
+        resolved.steps_per_execution,
+        setup.placement,
+        xla=resolved.jit == "on",
+    )
     seconds = loop.seconds_of_a_step(model, setup.placement)
     return {
         "settings": {k: v for k, v in resolved.to_dict().items() if v is not None},
@@ -46,7 +54,7 @@ def plan(config: TrainConfig, cluster: Cluster | None = None) -> dict[str, dict[
         "placement": {
             "strategy": setup.placement.described(),
             "precision": resolved.precision,
-            "compilation": described_compilation(resolved),
+            "compilation": choice,
             "steps per execution": model.steps_per_execution,
         },
         "memory": {

@@ -24,7 +24,7 @@ from keras_ganvae.files import sha256_of
 from keras_ganvae.models.adversarial import PENALTY_EVERY
 from keras_ganvae.models.memory import bytes_per_image
 from keras_ganvae.runs.run import load_dataset
-from keras_ganvae.training.optimizers import compile_model, described_compilation, use_xla
+from keras_ganvae.training.optimizers import compile_model
 
 log = logging.getLogger("keras_ganvae")
 
@@ -57,6 +57,8 @@ def prepare(config: TrainConfig, cluster: Cluster | None = None) -> Setup:
         InputError: a setting, the devices or the data can't be used.
     """
     resolved = architectures.resolve(config)
+    if resolved.jit == "on" and resolved.strategy in ("mirrored", "multi-worker"):
+        raise InputError("`jit=on` compiles a step for one device; remove it or `strategy`")
     placement = place(resolved, cluster)
     dataset = load_dataset(resolved, resolved.cache)
     resolved = dataclasses.replace(
@@ -71,7 +73,6 @@ def prepare(config: TrainConfig, cluster: Cluster | None = None) -> Setup:
             f" {len(dataset.train)} training images"
         )
     log.info("data: %s", dataset.summary())
-    log.info("compilation: %s", described_compilation(resolved))
     return Setup(resolved, dataset, placement)
 
 
@@ -85,7 +86,7 @@ def _binarization(given, resolved, dataset):
 
 def build_model(config: ResolvedConfig, dataset: Dataset, placement: Placement = ONE_DEVICE) -> Any:
     """Build and compile the model of a resolved config for the images of a data set."""
-    runtime.prepare(config.seed, config.precision, use_xla(config))
+    runtime.prepare(config.seed, config.precision)
     with placement.scope():
         model = architectures.build(config, dataset.image_shape)
         _check_validation_fits(model, len(dataset.validation), placement)

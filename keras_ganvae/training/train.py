@@ -33,7 +33,7 @@ from keras_ganvae.runs import checkpoints
 from keras_ganvae.runs.lock import exclusive
 from keras_ganvae.runs.replaced import recover, set_aside
 from keras_ganvae.runs.run import Run, check_free
-from keras_ganvae.training import loop, tensorboard
+from keras_ganvae.training import compilation, loop, tensorboard
 from keras_ganvae.training.callbacks import Callbacks, StopOnNonFinite, WorkerLog
 from keras_ganvae.training.checkpointing import KeepMetrics
 from keras_ganvae.training.contrast import fit_contrast
@@ -90,6 +90,9 @@ def train(
         check_free(folder if out is None else out, overwrite, setup.config)
     with synchronized(setup, folder):
         model = build_model(setup.config, setup.dataset, setup.placement)
+        choice = compilation.choose(setup, model)
+        log.info("compilation: %s", choice)
+        setup = choice.applied(setup)
         folder.mkdir(parents=True, exist_ok=True)  # not before the model could be built
         with _exclusive(folder, setup.placement), _replacing_run(folder, overwrite, setup):
             run = _create(folder, setup)
@@ -184,7 +187,14 @@ def fit(
     A partly trained epoch gets a `fit` of its own.
     """
     training, validation = feeds(setup)
-    loop.install(model, training, validation, setup.config.steps_per_execution, setup.placement)
+    loop.install(
+        model,
+        training,
+        validation,
+        setup.config.steps_per_execution,
+        setup.placement,
+        xla=setup.config.jit == "on",  # "auto" in runs of older releases, which were not compiled
+    )
     decorrelate_dropout(model)  # after the trial steps of `install`, which restores the seeds
     distributed, steps = setup.placement.distributed, model.steps_per_execution
 

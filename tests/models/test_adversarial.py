@@ -21,7 +21,7 @@ def fixed_noise(monkeypatch):
     """`fixed_noise(latents)`: from then on, every draw of noise is the first of these latents."""
 
     def fix(latents):
-        monkeypatch.setattr(keras.random, "normal", lambda shape, **_: latents[: shape[0]])
+        monkeypatch.setattr(tf.random, "stateless_normal", lambda shape, **_: latents[: shape[0]])
         return latents
 
     return fix
