@@ -9,6 +9,7 @@ input, 130 interrupted.
 """
 
 import argparse
+import collections
 import dataclasses
 import functools
 import importlib.metadata
@@ -334,8 +335,17 @@ def check_machine(session) -> Verdict:
     facts = session.machine
     if not facts["devices"]:
         raise NotChecked(facts["why_no_gpu"] or "TensorFlow finds no GPU")
-    names = ", ".join(each.get("device_name", "unknown") for each in facts["devices"])
-    return Verdict("ok", f"{len(facts['devices'])} GPU: {names}; driver {facts['driver']}")
+    return Verdict("ok", f"{described(facts['devices'])}; driver {facts['driver']}")
+
+
+def described(gpus) -> str:
+    """GPUs of TensorFlow's details, such as "2 x NVIDIA A100 (compute capability 8.0)"."""
+    names = collections.Counter(
+        f"{each.get('device_name', 'unknown')}"
+        f" (compute capability {'.'.join(map(str, each.get('compute_capability', '?')))})"
+        for each in gpus
+    )
+    return ", ".join(f"{count} x {name}" for name, count in names.items())
 
 
 def check_throughput(session) -> Verdict:
@@ -456,6 +466,8 @@ def check_mixed_precision(session) -> Verdict:
 def check_xla(session) -> Verdict:
     def check_one(arch):
         off, on = session.trained(arch), session.trained(arch, "XLA", jit="on")
+        if not on["xla"]:
+            raise CheckFailed("Keras refused to compile with XLA")
         if not on["finite"]:
             raise CheckFailed("the loss or a weight is NaN or infinite with XLA")
         ratio = on["images_per_second"] / off["images_per_second"]
@@ -510,8 +522,9 @@ CHECKS = {
 
 
 def child(task, **arguments) -> dict:
+    work = TASKS[task]
     runtime.start()
-    return TASKS[task](**arguments)
+    return work(**arguments)
 
 
 def machine_facts() -> dict:
@@ -563,21 +576,24 @@ def preset_row(arch, seconds) -> dict:
 
     place(TrainConfig(arch=arch, strategy="single"))  # lets the GPU's memory grow
     side = GPU_SIDE if tf.config.get_visible_devices("GPU") else CPU_SIDE
-    before = product_gflops(side)
+    before = product_gflops(side, seconds)
     row = benchmark_training.measure(arch, "default", "off", seconds)
-    product = max(before, product_gflops(side))
+    product = max(before, product_gflops(side, seconds))
     share = row["gflops"] / product
     return row | {"product_gflops": product, "product_side": side, "share_of_product": share}
 
 
-def product_gflops(side) -> float:
-    """GFLOP/s of a float32 matrix product; unlike `benchmark_training`'s, it stays on the GPU."""
+def product_gflops(side, seconds) -> float:
+    """GFLOP/s of a float32 matrix product, timed for a second at most.
+
+    Unlike `benchmark_training`'s, the product stays on the GPU: to copy it takes as long.
+    """
     import tensorflow as tf
 
     matrix = tf.random.stateless_normal((side, side), seed=(0, 0))
     corner = tf.function(lambda: tf.matmul(matrix, matrix)[0, 0])
-    (seconds,) = benchmark_training.typical_seconds((lambda: float(corner()),), 1.0)
-    return 2 * side**3 / seconds / 1e9
+    (typical,) = benchmark_training.typical_seconds((lambda: float(corner()),), min(1.0, seconds))
+    return 2 * side**3 / typical / 1e9
 
 
 def training_row(arch, seconds, **settings) -> dict:
@@ -591,7 +607,7 @@ def training_row(arch, seconds, **settings) -> dict:
         their number; memory in bytes, see `memory`: `memory_second` and `memory_last`, after
         the second and the last execution, and `peak_memory`; `memory_growth`, whether
         TensorFlow takes a GPU's memory as needed; `finite`, whether all losses and weights
-        are.
+        are; `xla`, whether XLA compiled the step.
     """
     import numpy as np
     import tensorflow as tf
@@ -618,6 +634,7 @@ def training_row(arch, seconds, **settings) -> dict:
         "memory_growth": all(map(tf.config.experimental.get_memory_growth, gpus)),
         "finite": all(map(math.isfinite, logs[-1].values()))
         and all(bool(np.isfinite(weight).all()) for weight in model.get_weights()),
+        "xla": bool(model.jit_compile),
     }
 
 
@@ -799,14 +816,9 @@ def machine_section(facts) -> list[str]:
     if not facts:
         return []
     machine = facts["machine"]
-    gpus = "; ".join(
-        f"{each.get('device_name', 'unknown')}"
-        f" (compute capability {'.'.join(map(str, each.get('compute_capability', '?')))})"
-        for each in facts["devices"]
-    )
     built = ", ".join(f"{name} {version}" for name, version in facts["built_for"].items())
     lines = {
-        "GPUs": gpus or "none",
+        "GPUs": described(facts["devices"]) or "none",
         "driver": facts["driver"],
         "TensorFlow built for": built,
         "installed": ", ".join(facts["installed"]) or "no CUDA packages",
