@@ -97,7 +97,7 @@ def main(argv=None) -> int:
             return 0
         return check(args)
     except UserError as error:
-        message, code = explain(error)
+        message, code = explain(error, ("--seconds",))
     except OSError as error:
         message, code = str(error), 2
     except KeyboardInterrupt:
@@ -394,7 +394,7 @@ def check_resume(session) -> Verdict:
             raise NotChecked(TOO_FAST)
         session.train("--resume", str(out), "--steps-per-execution", OTHER_STEPS)
         check_equal(whole, out, jit)
-        return f"stopped in epoch {epoch + 1}, step {step}, the same bytes"
+        return f"stopped after step {step} of epoch {epoch + 1}, the same bytes"
 
     return for_each(session, "a GPU's kernels", check_one)
 
