@@ -91,7 +91,7 @@ class Fit:
     def __init__(self, arch: str, preset: str, jit: str):
         self.config = architectures.resolve(TrainConfig(arch=arch, preset=preset, jit=jit))
         keras.utils.set_random_seed(self.config.seed)
-        self.models = {f"fit {steps}": self.plain_model(steps) for steps in (1, EXECUTION)}
+        self.models = {f"fit {steps}": plain_model(self.config, steps) for steps in (1, EXECUTION)}
         size = self.config.batch_size
         images = tf.constant(random_images(size))
         self.epoch = len(images) // size // EXECUTION * EXECUTION
@@ -101,16 +101,6 @@ class Fit:
         self.batches = batches.prefetch(tf.data.AUTOTUNE)
         for contender in self.models:
             self.time(contender, 0.0)
-
-    def plain_model(self, steps):
-        ours = architectures.build(self.config, IMAGE_SHAPE)
-        make = PlainGan if ours.kind == "adversarial" else PlainVae
-        model = make(*ours.networks, self.config)
-        optimizers = [
-            make_optimizer(self.config, STEPS_PER_EPOCH, name) for name in ours.optimizer_names
-        ]
-        model.compile(*optimizers, steps_per_execution=steps)
-        return model
 
     def load(self, folder: str) -> dict:
         """Describe the model; `Ours` writes it."""
@@ -276,6 +266,22 @@ class PlainVae(Plain):
             case _:
                 return images
         return tf.cast(images > threshold, tf.float32)
+
+
+def plain_model(config: TrainConfig, steps: int) -> Plain:
+    """A compiled plain model with new weights.
+
+    Args:
+        config: a resolved one.
+        steps: per execution.
+    """
+    ours = architectures.build(config, IMAGE_SHAPE)
+    make = {"adversarial": PlainGan, "variational": PlainVae}[ours.kind]
+    model = make(*ours.networks, config)
+    names = ours.optimizer_names
+    optimizers = [make_optimizer(config, STEPS_PER_EPOCH, name) for name in names]
+    model.compile(*optimizers, steps_per_execution=steps)
+    return model
 
 
 def random_images(batch_size: int) -> np.ndarray:

@@ -5,6 +5,7 @@ from a description of the Keras ones, so that there is nothing to keep equal by 
 """
 
 import json
+import logging
 import math
 import os
 from pathlib import Path
@@ -17,8 +18,6 @@ from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-CHUNK = 8  # steps between two looks at the clock
-TRIAL = 0.5  # seconds, of each memory format
 WARM_UP = 3  # steps
 COUNTED = 8  # images, of which two get R1
 FORMATS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
@@ -461,50 +460,55 @@ class Trainer:
 class Side:
     """The contenders of PyTorch for one preset."""
 
-    def load(self, folder):
-        """Build the networks of a folder that `peers_keras` wrote, and warm up.
+    def __init__(self):
+        self.contenders = {}
 
-        Writes torch.npz, what the networks compute, for comparison with keras.npz. Of the two
-        memory formats, the one with the faster steps is kept.
+    def load(self, folder):
+        """Build the networks of a folder that `peers_keras` wrote, in each memory format.
+
+        Writes torch.npz, what the networks compute, for comparison with keras.npz. `time` then
+        times the eager step in each of the formats.
         """
         folder = Path(folder)
         self.document = json.loads((folder / "model.json").read_text())
         with np.load(folder / "model.npz") as file:
             self.arrays = dict(file)
-        config = self.document["settings"]
-        count = self.document["images"] // config["batch_size"] * config["batch_size"]
-        self.images = torch.randint(0, 256, (count, 1, 28, 28), dtype=torch.uint8)
-        with_convolutions = any(
-            each["type"].startswith("Conv")
-            for layers in self.document["networks"]
-            for each in layers
-        )
-        formats = FORMATS if with_convolutions else ["contiguous"]
-        results, trials = {}, {}
-        for name in formats:
+        self.images = self.random_images()
+        results = {}
+        for name in self.formats():
             found = computed(self.model(name, "checked"), self.arrays)
             results |= {f"{key}, {name}": value for key, value in found.items()}
-            trials[name] = self.trainer(name)
+            self.contenders[name] = self.trainer(name)
         np.savez(folder / "torch.npz", **results)
-        self.rates = {name: self.trial(trainer) for name, trainer in trials.items()}
-        fastest = max(self.rates, key=self.rates.get)
-        self.contenders = {
-            "eager": trials[fastest],
-            "fused": self.trainer(fastest, fused=True),
-            "compile": self.trainer(fastest, compiled=True),
-        }
-        eager = self.contenders["eager"]
-        macs = multiply_adds(eager)
-        for trainer in self.contenders.values():
-            trainer.train(WARM_UP)
+        networks = self.contenders["contiguous"].model.networks()
+        weights = [weight for network in networks for weight in network.weights()]
         return {
-            "parameters": sum(
-                weight.numel() for network in eager.model.networks() for weight in network.weights()
-            ),
-            "macs": macs,
-            "format": fastest,
-            "trials": self.rates,
+            "parameters": sum(weight.numel() for weight in weights),
+            "macs": multiply_adds(self.trainer("contiguous")),
+            "formats": list(self.contenders),
         }
+
+    def choose(self, memory_format):
+        """Make the contenders, in one memory format."""
+        self.contenders = {
+            "eager": self.contenders[memory_format],
+            "fused": self.trainer(memory_format, fused=True),
+            "compile": self.trainer(memory_format, compiled=True),
+        }
+        return {"contenders": list(self.contenders)}
+
+    def random_images(self):
+        """Whole batches, uint8 (N, C, H, W)."""
+        size = self.document["settings"]["batch_size"]
+        height, width, channels = self.arrays["images"].shape[1:]
+        shape = self.document["images"] // size * size, channels, height, width
+        return torch.randint(0, 256, shape, dtype=torch.uint8)
+
+    def formats(self):
+        """The memory formats that make a difference."""
+        layers = [each for network in self.document["networks"] for each in network]
+        has_images = any(each["type"].startswith("Conv") for each in layers)
+        return list(FORMATS) if has_images else ["contiguous"]
 
     def model(self, memory_format, weights):
         networks = []
@@ -517,16 +521,15 @@ class Side:
 
     def trainer(self, memory_format, **kwargs):
         model = self.model(memory_format, "initial")
-        return Trainer(model, self.document["settings"], self.images, memory_format, **kwargs)
-
-    def trial(self, trainer):
+        settings = self.document["settings"]
+        trainer = Trainer(model, settings, self.images, memory_format, **kwargs)
         trainer.train(WARM_UP)
-        return rate(lambda: trainer.train(1), TRIAL)
+        return trainer
 
     def time(self, contender, seconds):
         """Images per second."""
         trainer = self.contenders[contender]
-        return {"rate": rate(lambda: trainer.train(CHUNK), seconds)}
+        return {"rate": rate(lambda: trainer.train(1), seconds)}
 
 
 def computed(model, arrays):
@@ -578,10 +581,11 @@ class Counter(TorchDispatchMode):
 def main():
     torch.set_num_threads(os.cpu_count())
     torch.manual_seed(0)
+    torch._logging.set_logs(all=logging.ERROR)
     # Otherwise gradients are taken outside of what is compiled, and R1's can't be.
     torch._dynamo.config.trace_autograd_ops = True
     side = Side()
-    serve({"load": side.load, "time": side.time})
+    serve({"load": side.load, "choose": side.choose, "time": side.time})
 
 
 if __name__ == "__main__":
