@@ -50,6 +50,7 @@ TOLERANCE = 1e-4  # of outputs, losses and gradients; relative where they are ab
 QUIET = 0.75
 BUSY = "{arch}:{preset}: eager PyTorch was slower than in its trial; is the machine busy?"
 TRIALS, TRIAL_SECONDS = 3, 0.5
+MEMORY_FORMATS = {"channels_last": "NHWC", "contiguous": "NCHW"}
 # What PyTorch's threads do while they have no work: OpenMP's own choice, which is to spin for some
 # milliseconds, or to sleep. Either way they are asleep when another process is timed.
 WAITING = {"spin": {}, "sleep": {"OMP_WAIT_POLICY": "PASSIVE"}}
@@ -72,9 +73,11 @@ Not equal:
 - determinism: ours repeats a run bit by bit (op determinism), the others need not;
 - what `fit` adds in each execution, such as calling callbacks, is part of its time; ours has
   the part that replaces Keras's train function only;
-- PyTorch's form is the fastest of several, tried with the eager step: memory format of images,
-  and whether its threads spin for some milliseconds before they sleep (OMP_WAIT_POLICY). All
-  sleep while another process is timed."""
+- PyTorch's form is the fastest of those tried with the eager step: memory format (NHWC is
+  channels_last), and whether idle threads spin for some milliseconds before they sleep, or
+  sleep at once (OMP_WAIT_POLICY=PASSIVE). All sleep while another process is timed;
+- "compile" is two programs, as torch.compile does not take an optimizer's step and gradients
+  in one; MACs of the eager step."""
 
 
 def main():
@@ -180,7 +183,13 @@ def torch_python(folder):
             return python
         stamp.unlink(missing_ok=True)  # what is cut short is made again
         print(f"Installing {TORCH} into {environment}: 1 GB.", file=sys.stderr)
-        venv.create(environment, clear=True, with_pip=True)
+        try:
+            venv.create(environment, clear=True, with_pip=True)
+        except subprocess.CalledProcessError as error:
+            raise InputError(
+                "can't make an environment for PyTorch: Python's venv module is incomplete"
+                " (Debian, Ubuntu: apt-get install python3-venv)"
+            ) from error
         install = (python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
         done = subprocess.run([*install, "--no-input", TORCH, "numpy"], stdout=sys.stderr)
         if done.returncode:
@@ -344,7 +353,7 @@ def proofs_table(rows):
         f"{row['arch']:5} {row['preset']:8} {row['batch']:5} {row['parameters']:10,}"
         f" {row['mega_multiply_adds']:6.2f} {row['differences']['output']:7.1e}"
         f" {row['differences']['loss']:7.1e} {row['differences']['gradient']:9.1e}"
-        f"  {row['memory_format']}, {row['idle_threads']}"
+        f"  {MEMORY_FORMATS[row['memory_format']]}, {row['idle_threads']}"
         for row in rows
     ]
     return "\n".join([head, *body])

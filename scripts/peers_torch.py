@@ -73,7 +73,7 @@ class Network(nn.Module):
     built mirrored, which costs nothing, where dropping them would cost a copy.
 
     Args:
-        layers: from `peers_keras.described`.
+        layers: from `peers_keras.describe_layers`.
         memory_format: a key of `FORMATS`.
     """
 
@@ -188,7 +188,7 @@ def convert(layers, arrays, is_mirrored, is_channels_last):
     """The weights of a Keras network as PyTorch lays them out.
 
     Args:
-        layers: from `peers_keras.described`; "weights" is how many of the arrays are a layer's.
+        layers: from `peers_keras.describe_layers`; "weights" is the number of a layer's arrays.
         arrays: of all layers, in order.
         is_mirrored: whether all images inside of the network are mirrored in both axes.
         is_channels_last: whether images are flattened with the channels last.
@@ -319,7 +319,8 @@ class Variational(Model):
         latents = mean + torch.exp(0.5 * log_var) * noise
         logits = self.second(latents, training)
         count = len(images)
-        cross_entropy = (functional.softplus(logits) - x * logits).sum() / count
+        cross_entropy = functional.binary_cross_entropy_with_logits(logits, x, reduction="sum")
+        cross_entropy = cross_entropy / count
         kl = -0.5 * (1 + log_var - mean.square() - log_var.exp()).sum() / count
         loss = self.config["beta"] * kl + cross_entropy
         return [loss], [loss, cross_entropy, kl]
@@ -360,7 +361,6 @@ class Trainer:
         self.sums = torch.zeros(model.logged)
         self.steps = 0
         self.order = self.shuffled()
-        # A tensor, so that another value needs no other program.
         self.rest_of_decay = torch.zeros(()) if compiled else 0.0
         self.compiled = compiled
         if compiled:
@@ -369,13 +369,14 @@ class Trainer:
             self.update = torch.compile(self.update)
 
     def optimizer(self, parameters, fused, compiled):
-        rate = self.config["learning_rate"]
+        learning_rate, fused = self.config["learning_rate"], fused or None  # None: its default
         if compiled and self.config["schedule"] != "constant":
-            rate = torch.tensor(rate)
+            # A tensor, so that another value needs no other program.
+            learning_rate = torch.tensor(learning_rate)
         if self.config["optimizer"] == "sgd":
-            return torch.optim.SGD(parameters, rate, fused=fused or None)
+            return torch.optim.SGD(parameters, learning_rate, fused=fused)
         betas = self.config["beta_1"], 0.999
-        return torch.optim.Adam(parameters, rate, betas, eps=1e-7, fused=fused or None)
+        return torch.optim.Adam(parameters, learning_rate, betas, eps=1e-7, fused=fused)
 
     def shuffled(self):
         """Endless batches of indices, in a new order in each epoch."""
@@ -385,7 +386,8 @@ class Trainer:
 
     def batch(self, rows):
         """float32 images in [0, 1]."""
-        return self.images[rows].to(torch.float32, memory_format=self.memory_format).div_(255)
+        images = self.images.index_select(0, rows)  # a third of the time of images[rows]
+        return images.to(torch.float32, memory_format=self.memory_format).div_(255)
 
     def train(self, steps):
         """Make some steps, and wait for them.
@@ -406,9 +408,9 @@ class Trainer:
         if self.config["schedule"] != "constant":
             share = min(self.steps / self.config["schedule_steps"], 1)
             final = self.config["final_share"]
-            rate = final + (1 - final) * (1 + math.cos(math.pi * share)) / 2
+            share = final + (1 - final) * (1 + math.cos(math.pi * share)) / 2
             for optimizer in self.optimizers:
-                self.set_rate(optimizer.param_groups[0], rate * self.config["learning_rate"])
+                self.set_rate(optimizer.param_groups[0], share * self.config["learning_rate"])
         if self.averages:
             step = self.steps + 1
             rest = 1 - min(self.config["average_decay"], (1 + step) / (10 + step))
@@ -417,11 +419,11 @@ class Trainer:
             else:
                 self.rest_of_decay = rest
 
-    def set_rate(self, group, rate):
+    def set_rate(self, group, learning_rate):
         if isinstance(group["lr"], torch.Tensor):
-            group["lr"].fill_(rate)
+            group["lr"].fill_(learning_rate)
         else:
-            group["lr"] = rate
+            group["lr"] = learning_rate
 
     def step(self, rows):
         """One step on the images at some indices."""

@@ -123,6 +123,31 @@ def test_pytorch_is_installed_once(peers, monkeypatch, tmp_path):
     assert len(calls) == 2 and all(peers.TORCH in call for call in calls)
 
 
+def test_an_incomplete_venv_module(peers, monkeypatch, tmp_path):
+    def create(folder, **kwargs):
+        raise subprocess.CalledProcessError(1, "ensurepip")
+
+    monkeypatch.setattr(peers.venv, "create", create)
+    with pytest.raises(InputError, match="apt-get install python3-venv"):
+        peers.torch_python(tmp_path)
+
+
+def test_a_disturbed_run_says_so(peers, monkeypatch, capsys):
+    processes = {"torch": SimpleNamespace(close=lambda: None)}
+
+    def started(found, *_):
+        found |= processes
+        return {"arch": "vae", "preset": "paper", "trial": 1000.0}
+
+    monkeypatch.setattr(peers, "started", started)
+    monkeypatch.setattr(peers, "differences", lambda folder: {})
+    for rate, warned in ((800.0, False), (700.0, True)):
+        rounds = {name: [rate] for name in (*peers.PEERS, "ours")}
+        monkeypatch.setattr(peers, "in_turn", lambda *_, rounds=rounds: rounds)
+        assert peers.measure("vae", "paper", "python", 1.0, 1)["ratio"] == 1.0
+        assert ("vae:paper: eager PyTorch was slower" in capsys.readouterr().err) == warned
+
+
 def test_other_work_is_refused(peers):
     ours = {"parameters": 10, "macs": 1e6}
     peers.check_equal(ours, {"parameters": 10, "macs": 1e6 + 1}, "PyTorch")
