@@ -59,25 +59,30 @@ MAC_TOLERANCE = 1e-5
 NOTES = """\
 Images per second, median of {rounds} rounds of {seconds:g} s. Ratio: ours to the best peer.
 
-Equal, checked above: parameters, MACs of a step, and with the same weights and noise the
-outputs, losses and gradients (largest differences; relative where values are above 1).
-Equal by construction: batch size, optimizer and its epsilon, learning rate of each step, noise
-of the same distributions, dropout, logged means, uint8 images in memory, all cores.
+Equal, checked above: parameters, MACs of a step, and with the same weights and
+noise the outputs, losses and gradients' norms (largest differences; relative
+where values are above 1).
+Equal by construction: batch size, optimizer and its epsilon, learning rate of
+each step, noise of the same distributions, dropout, EMA, logged means, uint8
+images in memory, all cores.
 
 Not equal:
 - random numbers: each library has its own generators and seeds;
 - order: each shuffles every epoch, but in its own order;
-- padding: where TensorFlow pads unevenly, PyTorch's network is mirrored, at no cost;
-- batch norm: PyTorch's moving variance is the unbiased one; Adam's epsilon is added to the
-  corrected deviation in PyTorch, to the uncorrected one in Keras;
-- determinism: ours repeats a run bit by bit (op determinism), the others need not;
-- what `fit` adds in each execution, such as calling callbacks, is part of its time; ours has
-  the part that replaces Keras's train function only;
-- PyTorch's form is the fastest of those tried with the eager step: memory format (NHWC is
-  channels_last), and whether idle threads spin for some milliseconds before they sleep, or
-  sleep at once (OMP_WAIT_POLICY=PASSIVE). All sleep while another process is timed;
-- "compile" is two programs, as torch.compile does not take an optimizer's step and gradients
-  in one; MACs of the eager step."""
+- padding: where TensorFlow pads unevenly, PyTorch's network is mirrored, at no
+  cost;
+- batch norm: PyTorch's moving variance is the unbiased one;
+- Adam: PyTorch adds epsilon to the corrected deviation, Keras before that;
+- determinism: ours repeats a run bit by bit (op determinism unless XLA compiles
+  it), the others need not;
+- `fit`'s time includes what it does around an execution, such as callbacks;
+  ours is the part that replaces Keras's train function only;
+- PyTorch's form is the fastest of those tried with the eager step: memory
+  format (NHWC is channels_last), and whether idle threads spin for some
+  milliseconds before they sleep, or sleep at once (OMP_WAIT_POLICY=PASSIVE).
+  All sleep while another process is timed;
+- "compile" is two programs, as torch.compile does not take an optimizer's step
+  and gradients in one; its MACs are those of the eager step."""
 
 
 def main():
