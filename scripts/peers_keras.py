@@ -19,8 +19,9 @@ from keras_ganvae.distributed.placement import ONE_DEVICE
 from keras_ganvae.files import replacing, write_json
 from keras_ganvae.models.adversarial import PENALTY_EVERY
 from keras_ganvae.training import loop
+from keras_ganvae.training.compilation import LEAST_SPEEDUP
 from keras_ganvae.training.cost import multiply_adds
-from keras_ganvae.training.optimizers import FINAL_SHARE, compile_model, make_optimizer, use_xla
+from keras_ganvae.training.optimizers import FINAL_SHARE, compile_model, make_optimizer
 
 IMAGE_SHAPE = (28, 28, 1)
 IMAGES = 60_000
@@ -40,21 +41,21 @@ ATTRIBUTES = (
 
 
 class Ours:
-    """Our `Loop`, as `fit` calls it, with op determinism unless XLA compiles it.
+    """Our `Loop`, as `fit` calls it, with op determinism.
 
     Args:
         arch: name of the architecture.
         preset: name of its preset.
-        jit: value of the setting.
+        jit: "on" or "off".
     """
 
     def __init__(self, arch: str, preset: str, jit: str):
         self.config = architectures.resolve(TrainConfig(arch=arch, preset=preset, jit=jit))
-        runtime.prepare(self.config.seed, self.config.precision, use_xla(self.config))
+        runtime.prepare(self.config.seed, self.config.precision)
         self.model = architectures.build(self.config, IMAGE_SHAPE)
         compile_model(self.model, self.config, STEPS_PER_EPOCH)
-        feed = Feed(random_images(self.config.batch_size), self.config.batch_size)
-        loop.install(self.model, feed, feed, "auto", ONE_DEVICE)
+        self.feed = feed = Feed(random_images(self.config.batch_size), self.config.batch_size)
+        loop.install(self.model, feed, feed, "auto", ONE_DEVICE, xla=jit == "on")
         self.epoch, self.position = feed.steps, 0
         self.blocks = iter(feed.training_blocks(self.steps, 0, Position()))
 
@@ -67,7 +68,8 @@ class Ours:
         write_model(Path(folder), self.model, self.config)
         for _ in range(WARM_UP):
             self.execute()
-        xla = use_xla(architectures.resolve(TrainConfig(arch=self.config.arch, jit="auto")))
+        speedup = loop.speedup_of_xla(self.model, self.feed, ONE_DEVICE)
+        xla = self.config.jit == "off" and speedup >= LEAST_SPEEDUP
         return described(self.model) | {"steps": self.steps, "auto_picks_xla": xla}
 
     def time(self, contender: str, seconds: float) -> dict:
