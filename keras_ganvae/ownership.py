@@ -84,7 +84,7 @@ def _of_bundle(text):
     names = UNLISTED | card["files"].keys()
     if card["schema"] != "keras-ganvae/model-card":
         raise ValueError("not a bundle's card")
-    return lambda name: name in names or re.fullmatch(r"saved_model/(\w+/)*", name)
+    return lambda name: name in names or re.fullmatch(r"saved_model/(\w+/)*|c/", name)
 
 
 def _of_site(text):

@@ -29,6 +29,7 @@ ROOMS = [
     "metrics",
     "evaluation",
     "tflite",
+    "c",
     "bundle",
     "paper",
     "web",

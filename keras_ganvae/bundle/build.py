@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from keras_ganvae import runtime
-from keras_ganvae.bundle import card, golden, readme, signature
-from keras_ganvae.bundle.formats import GOLDEN, SAVED_MODEL, VARIANTS
+from keras_ganvae.bundle import c_source, card, golden, readme, signature
+from keras_ganvae.bundle.formats import GOLDEN, SAVED_MODEL, VARIANTS, C
 from keras_ganvae.bundle.inspection import Inspection, inspect_file
 from keras_ganvae.bundle.verify import tolerance, verify
 from keras_ganvae.config import nearest
@@ -24,8 +24,10 @@ from keras_ganvae.runs.run import Run
 from keras_ganvae.tflite import saved_model, signatures
 from keras_ganvae.tflite.convert import convert, convert_sampler
 from keras_ganvae.tflite.functions import ExportedModel, exported, has_encoder, image_decoder
+from keras_ganvae.tflite.read import read_model
 
 FORMATS = (*VARIANTS, SAVED_MODEL)
+ON_DEMAND = (C,)  # formats that few apps need
 SAMPLER_WEIGHTS = ("float32", "float16")
 SAMPLES = 64  # images in samples.png
 SAMPLES_SEED = 0
@@ -39,6 +41,8 @@ def export(
     prior: str | None = None,
     sampler_weights: str = "float32",
     overwrite: bool = False,
+    max_flash: int | None = None,
+    max_ram: int | None = None,
     signer: "signature.SecretKey | None" = None,
 ) -> Path:
     """Write and verify the bundle of a finished run; a failed export leaves nothing behind.
@@ -46,22 +50,25 @@ def export(
     Args:
         run: a finished run.
         out: folder of the bundle.
-        formats: names from `FORMATS`; None takes all.
+        formats: names from `FORMATS` and `ON_DEMAND`; None takes all of `FORMATS`.
         prior: distribution that `sample` draws from, "normal" or "mixture"; None takes the
             run's own.
         sampler_weights: "float32", or "float16" for a sampler.tflite of half the size.
         overwrite: replace a bundle in `out`.
+        max_flash, max_ram: bytes that a device has for the C file of format c.
         signer: sign the bundle with this key, from `signature.secret_key`.
 
     Returns:
         `out` with links resolved.
 
     Raises:
-        InputError: the run is not finished, a format or type is unknown, or `out` can't be
-            used.
-        GateFailed: lint, parity or another check of `verify` failed.
+        InputError: the run is not finished, a format or type is unknown, there is no C for
+            an operator, or `out` can't be used.
+        GateFailed: lint, parity or another check of `verify` failed, or the C file exceeds
+            `max_flash` or `max_ram`.
     """
     chosen = checked_formats(formats)
+    _check_limits(chosen, max_flash=max_flash, max_ram=max_ram)
     if sampler_weights not in SAMPLER_WEIGHTS:
         raise InputError(
             f"unknown weights '{sampler_weights}'{nearest(sampler_weights, SAMPLER_WEIGHTS)}"
@@ -81,9 +88,12 @@ def export(
             if name in chosen
         }
         _write_picture(folder, run, model, distribution)
+        written = _write_c(folder, chosen, distribution, model, max_flash, max_ram)
         files = card.listing(folder)
         for file, inspection in inspections.items():
             files[file] |= _model_facts(file, inspection, weights[card.MODELS[file]])
+        for file, facts in written.items():
+            files[file] |= facts
         record = card.build(_facts(out.name, run, model, distribution, files))
         readme.write_with_card(folder, record)
         if signer is not None:
@@ -94,15 +104,20 @@ def export(
 
 
 def checked_formats(names: Iterable[str] | None) -> tuple[str, ...]:
-    """Return the formats, all for None; at least one has to be a TFLite file.
+    """Return the formats, those of `FORMATS` for None; at least one has to be a TFLite file.
+
+    C is made from the int8 file, and brings it along.
 
     Raises:
         InputError: a name is unknown, or there is no TFLite file.
     """
     names = tuple(FORMATS if names is None else names)
+    known = (*FORMATS, *ON_DEMAND)
     for name in names:
-        if name not in FORMATS:
-            raise InputError(f"unknown format '{name}'{nearest(name, FORMATS)}")
+        if name not in known:
+            raise InputError(f"unknown format '{name}'{nearest(name, known)}")
+    if C in names and "int8" not in names:
+        names += ("int8",)
     if set(names) <= {SAVED_MODEL}:
         raise InputError(f"`formats` needs one of {', '.join(VARIANTS)}")
     return names
@@ -122,6 +137,36 @@ def _write_models(
     if SAVED_MODEL in chosen:
         names = signatures.in_file(signatures.SAVED_MODEL, has_encoder(module.model))
         saved_model.write(module, folder / SAVED_MODEL, names)
+
+
+def _check_limits(chosen: tuple[str, ...], **limits: int | None) -> None:
+    for name, limit in limits.items():
+        if limit is not None and C not in chosen:
+            raise InputError(f"`{name}` is for the C file: add `formats={C}`")
+        if limit is not None and limit < 1:
+            raise InputError(f"`{name}` must be at least 1, not {limit}")
+
+
+def _write_c(
+    folder: Path,
+    chosen: tuple[str, ...],
+    prior: Prior,
+    model: GenerativeModel,
+    max_flash: int | None,
+    max_ram: int | None,
+) -> dict[str, dict]:
+    """Write the C files if they are chosen, and return what the card says of them."""
+    if C not in chosen:
+        return {}
+    models = {
+        variant: read_model(folder / VARIANTS[variant].file)
+        for variant in c_source.FILES
+        if variant in chosen
+    }
+    made = c_source.generate(models, prior, tuple(model.image_shape))
+    made.check_limits(max_flash, max_ram)
+    made.write(folder)
+    return made.facts()
 
 
 def _write_picture(folder, run, model, prior):

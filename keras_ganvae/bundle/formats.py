@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 GOLDEN = "golden.npz"
 SAVED_MODEL = "saved_model"
+C = "c"  # folder of the C files
 BENCHMARK = "benchmark.json"
 BENCHMARK_PICTURE = "benchmark.png"
 

@@ -10,7 +10,7 @@ import jinja2
 from markupsafe import Markup
 
 from keras_ganvae.bundle import card as cards
-from keras_ganvae.bundle.formats import GOLDEN, SAMPLER, SAVED_MODEL
+from keras_ganvae.bundle.formats import GOLDEN, SAMPLER, SAVED_MODEL, C
 from keras_ganvae.files import write_text
 
 # Template -> its heading.
@@ -106,6 +106,11 @@ def _derived(card):
         "sampler": sampler,
         "golden": GOLDEN in card["files"],
         "picture": "samples.png" in card["files"],
+        "c_files": {
+            name.removeprefix(f"{C}/"): each
+            for name, each in card["files"].items()
+            if "flash_bytes" in each
+        },
         "saved_model": any(name.startswith(f"{SAVED_MODEL}/") for name in card["files"]),
         "integrations": {
             name: heading

@@ -3,7 +3,8 @@
 Whatever the card states of a model file is compared with the file: its name decides which
 checks apply, and reading and running it gives the rest.
 
-Needs the bundle, numpy, rfc8785 and the LiteRT interpreter; signatures need py-minisign.
+Needs the bundle, numpy, rfc8785 and the LiteRT interpreter; signatures need py-minisign, C files
+jinja2 and Pillow, and a C compiler if they are to be compiled, too.
 """
 
 import math
@@ -16,7 +17,7 @@ import numpy as np
 
 from keras_ganvae import runtime
 from keras_ganvae.bundle import card, latent
-from keras_ganvae.bundle.formats import GOLDEN, SAMPLER, VARIANTS, Tolerance
+from keras_ganvae.bundle.formats import GOLDEN, SAMPLER, VARIANTS, C, Tolerance
 from keras_ganvae.bundle.inspection import Inspection, inspect_file
 from keras_ganvae.bundle.read import Bundle
 from keras_ganvae.bundle.signature import check_signed, public_key
@@ -79,7 +80,8 @@ def verify(
     Returns:
         name; files: their number; signature_checked: whether `key` was given, None for a
         bundle without a signature; mixture_checked: whether every component of the card's
-        mixture was compared with sampler.tflite, None without a mixture; models: for each
+        mixture was compared with sampler.tflite, None without a mixture; c: see
+        `c_source.check`; models: for each
         .tflite file its variant, operators, delegates, and parity by signature and output
         (max_error, mean_error, psnr in dB or None if it is infinite, correlation).
 
@@ -121,7 +123,17 @@ def _verify(bundle, progress, inspections):
         "files": len(bundle.files),
         "mixture_checked": _check_mixture(bundle, golden, found),
         "models": {name: _report(name, inspection) for name, inspection in found.items()},
+        "c": _check_c(bundle),
     }
+
+
+def _check_c(bundle):
+    """What `c_source.check` finds of the C files, None if there are none."""
+    if not any(name.startswith(f"{C}/") for name in bundle.files):
+        return None
+    from keras_ganvae.bundle import c_source  # needs jinja2 and Pillow
+
+    return c_source.check(bundle, _is_of_this_release(bundle))
 
 
 def _check_files(bundle, progress):

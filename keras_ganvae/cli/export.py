@@ -34,7 +34,7 @@ def _add_export(commands: Commands) -> None:
         nargs="+",
         metavar="NAME",
         help="one or more of float32, float16, dynamic_int8, int8, sampler, saved_model"
-        " (default all)",
+        " (default all), and c: C99 for microcontrollers, with int8",
     )
     parser.add_argument(
         "--prior",
@@ -47,6 +47,13 @@ def _add_export(commands: Commands) -> None:
         default="float32",
         help="weights of sampler.tflite: float32, or float16 for half the size (default float32)",
     )
+    for memory in ("flash", "ram"):
+        parser.add_argument(
+            f"--max-{memory}",
+            type=int,
+            metavar="BYTES",
+            help=f"exit with 1 if the C file of --formats c takes more {memory}",
+        )
     parser.add_argument("--overwrite", action="store_true", help="replace the bundle in --out")
     _add_sign(parser, "sign the bundle")
 
@@ -159,6 +166,8 @@ def run_export(args: argparse.Namespace) -> None:
         prior=args.prior,
         sampler_weights=args.sampler_weights,
         overwrite=args.overwrite,
+        max_flash=args.max_flash,
+        max_ram=args.max_ram,
         signer=signer,
     )
     print_lines(*_parity_table(Bundle.open(out).files), args.out)
@@ -181,7 +190,20 @@ def run_verify(args: argparse.Namespace) -> None:
     }
     signed = ", signed by the key's owner" if report["signature_checked"] else ""
     verdict = f"{args.bundle}: {report['files']} files, all verified{signed}"
-    print_lines(*_parity_table(measured), verdict)
+    print_lines(*_parity_table(measured), *_c_line(report["c"]), verdict)
+
+
+def _c_line(found: Mapping[str, Any] | None) -> list[str]:
+    """What `verify` did with the C files, if there are any."""
+    if found is None:
+        return []
+    if found["compiler"] is None:
+        return ["C: not compiled: no C compiler here, or made by another release"]
+    errors = ", ".join(f"{name} {error:.2g}" for name, error in found["error"].items())
+    return [
+        f"C: compiled by {found['compiler']}; largest error against LiteRT's reference kernels,"
+        f" {found['seeds']} seeds: {errors}"
+    ]
 
 
 def _decode_parity(parity: Mapping[str, Any]) -> Any:

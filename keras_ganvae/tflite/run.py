@@ -9,7 +9,7 @@ import numpy as np
 from keras_ganvae.errors import InputError, first_line
 from keras_ganvae.tflite import operators
 from keras_ganvae.tflite.quiet import quietly
-from keras_ganvae.tflite.read import NUMPY, ModelFile, read_model
+from keras_ganvae.tflite.read import IDENTIFIER, NUMPY, ModelFile, read_model
 
 
 @dataclass(frozen=True)
@@ -34,10 +34,11 @@ class LoadedModel:
     Args:
         file: a model that passed `operators.check`.
         threads: number of CPU threads.
+        reference: run LiteRT's reference kernels, slow and the same on every processor.
     """
 
-    def __init__(self, file: ModelFile, threads: int):
-        from ai_edge_litert.interpreter import Interpreter  # 0.1 s
+    def __init__(self, file: ModelFile, threads: int, reference: bool = False):
+        from ai_edge_litert.interpreter import Interpreter, OpResolverType  # 0.1 s
 
         self.path = file.path
         self.signatures = {
@@ -45,7 +46,13 @@ class LoadedModel:
             for name, each in file.signatures.items()
         }
         with quietly(f"run {self.path}"):
-            self._interpreter = Interpreter(model_content=file.content, num_threads=threads)
+            self._interpreter = Interpreter(
+                model_content=_for_reference(file.content) if reference else file.content,
+                num_threads=threads,
+                experimental_op_resolver_type=(
+                    OpResolverType.BUILTIN_REF if reference else OpResolverType.AUTO
+                ),
+            )
             self._runners = {
                 name: self._interpreter.get_signature_runner(name) for name in self.signatures
             }
@@ -83,7 +90,11 @@ class LoadedModel:
 
 
 def open_model(
-    source: str | os.PathLike | bytes | ModelFile, threads: int = 1, path: str | None = None
+    source: str | os.PathLike | bytes | ModelFile,
+    threads: int = 1,
+    path: str | None = None,
+    *,
+    reference: bool = False,
 ) -> LoadedModel:
     """Load a .tflite file after checking every part of it.
 
@@ -91,12 +102,30 @@ def open_model(
         source: path or content of the file, or the result of `read_model`.
         threads: number of CPU threads.
         path: name of the bytes in messages.
+        reference: see `LoadedModel`.
 
     Raises:
         InputError: the file can't be read, is damaged, or needs what can't be run here.
     """
     file = source if isinstance(source, ModelFile) else read_model(source, path)
-    return LoadedModel(operators.check(file), threads)
+    return LoadedModel(operators.check(file), threads, reference)
+
+
+def _for_reference(content: bytes) -> bytes:
+    """A model whose DEPTH_TO_SPACE says version 1.
+
+    LiteRT lists its reference kernel for that version alone, although it takes int8, too.
+    """
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
+    for code in model.operatorCodes:
+        if code.builtinCode == schema.BuiltinOperator.DEPTH_TO_SPACE:
+            code.version = 1
+    builder = flatbuffers.Builder(len(content))
+    builder.Finish(model.Pack(builder), IDENTIFIER)
+    return bytes(builder.Output())
 
 
 @contextlib.contextmanager

@@ -1,0 +1,1 @@
+"""A generator as freestanding C99: from a seed to an image without runtime, heap or libc."""
