@@ -49,7 +49,8 @@ def built(texts, folder, cpu):
 def run(program, cpu):
     """The images that the program prints, uint8 (SEEDS, H W C)."""
     command = ["qemu-system-arm", "-M", BOARDS[cpu][0], "-nographic", "-monitor", "none"]
-    command += ["-serial", "none", "-semihosting-config", "enable=on,target=native"]
+    command += ["-chardev", "stdio,id=out"]
+    command += ["-serial", "none", "-semihosting-config", "enable=on,target=native,chardev=out"]
     done = subprocess.run(
         [*command, "-kernel", str(program)], capture_output=True, text=True, timeout=60
     )

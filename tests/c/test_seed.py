@@ -8,7 +8,6 @@ import pytest
 from keras_ganvae.c import seed
 from keras_ganvae.priors import random as noise
 
-COUNT = 10_000
 FAST = ("-std=c99", "-O2")
 # Those of test_source.py, so that they are made once.
 CASES = {
@@ -35,7 +34,7 @@ def test_int8_latents_are_the_rounded_ones_of_the_prior(one):
 
     A mixture is rounded to 16 bits, which moves a few more.
     """
-    seeds = np.append(noise.image_seeds(0, COUNT), extreme_seeds())
+    seeds = np.append(noise.image_seeds(0, 10_000), extreme_seeds())
     drawn = one.draw("int8", seeds, FAST)
     scale, zero_point = one.generator("int8").quantization
     exact = one.prior.draw(seeds) / scale + zero_point
@@ -47,7 +46,7 @@ def test_int8_latents_are_the_rounded_ones_of_the_prior(one):
 
 
 def test_float_latents_are_those_of_the_prior(one):
-    seeds = np.append(noise.image_seeds(0, COUNT), extreme_seeds())
+    seeds = np.append(noise.image_seeds(0, 500), extreme_seeds())
     drawn = one.draw("float32", seeds, FAST)
     np.testing.assert_allclose(drawn.latents, one.prior.draw(seeds), atol=1e-5)
 
