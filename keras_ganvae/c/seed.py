@@ -9,13 +9,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keras_ganvae.c.text import Array, rendered
+from keras_ganvae.c.text import Array, narrowed, rendered
 from keras_ganvae.priors import MixturePrior, Prior
 from keras_ganvae.priors import random as noise
 
-NORMAL_BITS = 28  # of the fraction of a normal; 5.8, the largest, needs three more
-FACTOR_BITS = 15  # of a factor without its sign
-MIN_SCALE_BITS = 12  # so that the means keep more bits than the factors
+NORMAL_BITS = 28  # of the fraction of a normal
+LARGEST_NORMAL = 5.8  # sqrt(-2 ln 2^-24)
+DECIMALS = 4  # that a fitted mixture is rounded to (`priors/fit.py`)
+FRACTION_BITS = 24  # of a mixture that is not: at most
 
 
 @dataclass(frozen=True)
@@ -34,30 +35,19 @@ def int8(prior: Prior, scale: float, zero_point: int) -> LatentSource:
         prior: the distribution of z.
         scale, zero_point: of the quantized z.
     """
-    mixture: dict = {}
     arrays: list[Array] = []
-    z_bits = NORMAL_BITS + MIN_SCALE_BITS
+    unit = 2.0**-12
     if isinstance(prior, MixturePrior):
-        lower = _lower(prior)
-        bits = factor_bits(prior)
-        rows = np.tril_indices(prior.latent_dim)[0]
-        mean_bits = 30 - _magnitude(prior.means)
-        z_bits = NORMAL_BITS + int(bits.min())
-        arrays = [
-            _thresholds(prior),
-            Array("means", _fixed(prior.means, mean_bits).astype(np.int32)),
-            Array("factor_bits", bits.astype(np.int8)),
-            Array("factors", _fixed(lower, bits[rows]).astype(np.int16)),
-        ]
-        mixture = {"mean_bits": mean_bits, "components": prior.components}
+        unit, means, factors = in_units(prior)
+        arrays = [_thresholds(prior), Array("means", means), Array("factors", factors)]
     code = rendered(
         "latent_int8.c",
         **_common(prior),
-        **mixture,
         **{each.name: each.definition for each in arrays},
-        z_bits=z_bits,
-        scale=repr(float(scale)),
-        step=round(float(scale) * 2**z_bits),
+        unit=f"{unit:g}",
+        normal=round(1 / unit),
+        scale=f"{scale:.6g}",
+        step=round(scale / unit * 2**NORMAL_BITS),
         zero=zero_point,
         ln2_58=round(math.log(2) * 2**58),
         ln2_32=round(math.log(2) * 2**32),
@@ -69,7 +59,6 @@ def int8(prior: Prior, scale: float, zero_point: int) -> LatentSource:
 
 def float32(prior: Prior) -> LatentSource:
     """`void ganvae_latent_float(int32_t seed, float *z)`, with math.h."""
-    mixture: dict = {}
     arrays: list[Array] = []
     if isinstance(prior, MixturePrior):
         arrays = [
@@ -77,11 +66,9 @@ def float32(prior: Prior) -> LatentSource:
             Array("means", prior.means.astype(np.float32)),
             Array("factors", _lower(prior).astype(np.float32)),
         ]
-        mixture = {"components": prior.components}
     code = rendered(
         "latent_float.c",
         **_common(prior),
-        **mixture,
         **{each.name: each.definition for each in arrays},
         two_pi=str(np.float32(2 * math.pi)),
     )
@@ -89,11 +76,21 @@ def float32(prior: Prior) -> LatentSource:
     return LatentSource(code, arrays, 8 * pairs + 4 * prior.latent_dim)
 
 
-def factor_bits(prior: MixturePrior) -> np.ndarray:
-    """The bits after the point of each row of the factors, over all components: int64 (J,)."""
-    largest = np.abs(prior.factors).max(axis=(0, 2))
-    bits = [FACTOR_BITS - _magnitude(each) for each in largest]
-    return np.clip(bits, MIN_SCALE_BITS - 8, MIN_SCALE_BITS + 12)
+def in_units(prior: MixturePrior) -> tuple[float, np.ndarray, np.ndarray]:
+    """(unit, means (K, J), lower triangles (K, J (J + 1) / 2)): integers times a unit.
+
+    The unit is 10^-4 if that is exact, else a power of 2 so small that the sums of the C just
+    fit in 64 bits. The integers have the narrowest of 8, 16 and 32 bits.
+    """
+    values = prior.means, _lower(prior)
+    if all(np.array_equal(np.round(each, DECIMALS).astype(np.float32), each) for each in values):
+        unit = 10.0**-DECIMALS
+    else:
+        largest = np.abs(prior.means).max() + LARGEST_NORMAL * np.abs(prior.factors).sum(2).max()
+        bits = 62 - NORMAL_BITS - math.ceil(math.log2(float(largest) + 1))
+        unit = 2.0 ** -min(bits, FRACTION_BITS)
+    means, factors = (narrowed(np.rint(each.astype(np.float64) / unit)) for each in values)
+    return unit, means, factors
 
 
 def _common(prior):
@@ -101,6 +98,7 @@ def _common(prior):
         "size": prior.latent_dim,
         "pairs": math.ceil(prior.latent_dim / 2),
         "mixture": isinstance(prior, MixturePrior),
+        "components": prior.components if isinstance(prior, MixturePrior) else 0,
         "bits": noise.BITS,
         "half": 2 ** (noise.BITS - 1),
         "shifts": noise.SHIFTS,
@@ -119,12 +117,3 @@ def _thresholds(prior):
     half = 2 ** (noise.BITS - 1)
     words = np.append(noise.choice_thresholds(prior.weights).astype(np.int64) + half, 2 * half)
     return Array("thresholds", words.astype(np.uint32))
-
-
-def _magnitude(values):
-    """The least n such that all values times 2^-n round to less than 1 in size."""
-    return max(-8, math.ceil(math.log2(float(np.abs(values).max()) * (1 + 2**-14) + 2**-20)))
-
-
-def _fixed(values, bits):
-    return np.rint(values.astype(np.float64) * 2.0**bits)

@@ -1,5 +1,6 @@
 """Generators of small models in C, and programs that draw with them."""
 
+import dataclasses
 import functools
 import shutil
 from dataclasses import dataclass
@@ -43,19 +44,19 @@ class Made:
 
 @pytest.fixture(scope="session")
 def made(make_model, mixture):
-    """`made(arch, preset, image_shape, components)`: the C of an untrained, shaken model.
+    """`made(arch, preset, image_shape, components, decimals)`: the C of an untrained model.
 
     Its biases and batch-norm statistics are random; its prior is a mixture if there are
-    `components`.
+    `components`, of numbers with so many `decimals`.
     """
     from keras_ganvae.tflite import convert
     from keras_ganvae.tflite.functions import exported
 
     @functools.cache
-    def make(arch, preset, image_shape, components=0):
+    def make(arch, preset, image_shape, components=0, decimals=7):
         model = make_model(arch, preset, image_shape, latent_dim=5)
         _shake(model)
-        prior = mixture(components, 5) if components else NormalPrior(5)
+        prior = rounded(mixture(components, 5), decimals) if components else NormalPrior(5)
         module = exported(model, prior)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(convert, "CALIBRATION", 50)  # seconds are saved, ranges suffice
@@ -83,8 +84,17 @@ def reference():
 
 @pytest.fixture(scope="session")
 def small(made):
-    """A small cvae with colours and a mixture."""
-    return made("cvae", "default", (8, 12, 3), 4)
+    """A small cvae with colours and a mixture, rounded as a fitted one."""
+    return made("cvae", "default", (8, 12, 3), 4, 4)
+
+
+def rounded(prior, decimals):
+    """A mixture rounded as `priors/fit.py` rounds it."""
+    means, factors = (
+        np.round(each.astype(float), decimals).astype(np.float32)
+        for each in (prior.means, prior.factors)
+    )
+    return dataclasses.replace(prior, means=means, factors=factors)
 
 
 def _shake(model):

@@ -12,8 +12,8 @@ FAST = ("-std=c99", "-O2")
 # Those of test_source.py, so that they are made once.
 CASES = {
     "normal": ("gan", "paper", (8, 12, 3), 0),
-    "mixture": ("cvae", "default", (8, 12, 3), 4),
-    "one component": ("vae", "paper", (12, 8, 1), 1),
+    "fitted mixture": ("cvae", "default", (8, 12, 3), 4, 4),
+    "one component of 24 bits": ("vae", "paper", (12, 8, 1), 1),
 }
 
 
@@ -30,10 +30,7 @@ def one(made, request):
 
 
 def test_int8_latents_are_the_rounded_ones_of_the_prior(one):
-    """All but those on a boundary, which the last bits of a float32 decide, and by one step.
-
-    A mixture is rounded to 16 bits, which moves a few more.
-    """
+    """All but those on a boundary, which the last bits of a float32 decide, and by one step."""
     seeds = np.append(noise.image_seeds(0, 10_000), extreme_seeds())
     drawn = one.draw("int8", seeds, FAST)
     scale, zero_point = one.generator("int8").quantization
@@ -41,8 +38,7 @@ def test_int8_latents_are_the_rounded_ones_of_the_prior(one):
     expected = np.rint(exact).clip(-128, 127)
     difference = np.abs(drawn.latents - expected)
     assert difference.max() <= 1
-    mixture = one.prior.name == "mixture"
-    assert (difference > 0).mean() < (1e-3 if mixture else 3e-5)
+    assert (difference > 0).mean() < 3e-5
 
 
 def test_float_latents_are_those_of_the_prior(one):
@@ -59,17 +55,26 @@ def test_every_component_is_drawn_at_both_ends_of_its_probability(small):
     z = one.generator("int8").real_latents(drawn.latents)
     scale, _ = one.generator("int8").quantization
     low, high = one.generator("int8").real_latents(np.array([-128, 127]))
-    assert np.abs(z - one.prior.draw(seeds).clip(low, high)).max() <= scale / 2 + 1e-3
+    assert np.abs(z - one.prior.draw(seeds).clip(low, high)).max() <= scale / 2 + 1e-5
 
 
-@pytest.mark.parametrize("size", [1e-4, 0.3, 1.0, 30.0])
-def test_factors_use_their_16_bits(mixture, size):
+@pytest.mark.parametrize("size", [1e-3, 0.3, 30.0, 3000.0])
+def test_a_mixture_in_units(mixture, size):
+    """Exact if it has four decimals; else as fine as the sums fit in 64 bits."""
     prior = mixture(3, 5)
-    prior = dataclasses.replace(
-        prior, factors=np.float32(prior.factors / prior.factors.max() * size)
+    prior = dataclasses.replace(prior, factors=np.float32(prior.factors * size))
+    unit, means, factors = seed.in_units(prior)
+    sums = 5.8 * np.abs(prior.factors).sum(axis=2) + np.abs(prior.means)
+    assert sums.max() / unit * 2.0**28 < 2**62
+    lower = prior.factors[:, *np.tril_indices(5)]
+    np.testing.assert_allclose(factors * unit, lower, atol=max(2**-25, 1e-6 * size))
+
+
+def test_a_fitted_mixture_takes_16_bits_and_is_exact(reference):
+    prior = reference("cvae").prior
+    unit, means, factors = seed.in_units(prior)
+    assert means.dtype == factors.dtype == np.int16
+    np.testing.assert_array_equal(np.float32(means * unit), prior.means)
+    np.testing.assert_array_equal(
+        np.float32(factors * unit), prior.factors[:, *np.tril_indices(20)]
     )
-    bits = seed.factor_bits(prior)
-    fixed = np.abs(np.rint(prior.factors * 2.0 ** bits[:, None]))
-    assert fixed.max() < 2**15
-    if size >= 0.3:
-        assert fixed.max() > 2**13

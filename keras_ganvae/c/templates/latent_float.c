@@ -14,7 +14,7 @@ static void normals(int32_t seed, float e[{{ 2 * pairs }}])
 }
 {% if mixture %}
 
-/* A mixture of {{ components }} Gaussians. Word k of the hash is compared with the thresholds. */
+/* A mixture of {{ components }} Gaussians: the random words at which the next one begins. */
 {{ thresholds }}
 
 {{ means }}

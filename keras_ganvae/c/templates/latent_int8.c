@@ -72,19 +72,17 @@ static void normals(int32_t seed, int32_t e[{{ 2 * pairs }}])
 }
 {% if mixture %}
 
-/* A mixture of {{ components }} Gaussians. Word k of the hash is compared with the thresholds. */
+/* A mixture of {{ components }} Gaussians: the random words at which the next one begins. */
 {{ thresholds }}
 
-/* The means times 2^{{ mean_bits }}. */
+/* Their means and lower triangular factors, row by row, in units of {{ unit }}. */
 {{ means }}
 
-/* Row i of each lower triangular factor times 2^factor_bits[i]. */
-{{ factor_bits }}
 {{ factors }}
 {% include "component.c" %}
 {% endif %}
 
-/* The int8 of a latent z, given times 2^{{ z_bits }}: z / {{ scale }}, rounded. */
+/* The int8 of a latent, given times 2^28 in units of {{ unit }}: z / {{ scale }}, rounded. */
 static int8_t quantized(int64_t z)
 {
     const int64_t step = {{ step }};
@@ -102,17 +100,16 @@ void ganvae_latent(int32_t seed, int8_t *z)
     int32_t place = 0;
     normals(seed, e);
     for (int32_t i = 0; i < {{ size }}; i++) {
-        int64_t sum = 0;
+        int64_t sum = means[k][i] * (int64_t)268435456;
         for (int32_t j = 0; j <= i; j++) {
             sum += (int64_t)factors[k][place++] * e[j];
         }
-        sum /= (int64_t)1 << (factor_bits[i] - {{ z_bits - 28 }});
-        z[i] = quantized(sum + means[k][i] * (int64_t){{ 2 ** (z_bits - mean_bits) }});
+        z[i] = quantized(sum);
     }
 {% else %}
     normals(seed, e);
     for (int32_t i = 0; i < {{ size }}; i++) {
-        z[i] = quantized(e[i] * (int64_t){{ 2 ** (z_bits - 28) }});
+        z[i] = quantized(e[i] * (int64_t){{ normal }});
     }
 {% endif %}
 }
