@@ -7,6 +7,7 @@ import subprocess
 import pytest
 
 from keras_ganvae.bundle import c_source
+from keras_ganvae.bundle.formats import VARIANTS
 from keras_ganvae.bundle.read import Bundle
 from keras_ganvae.bundle.verify import verify
 from keras_ganvae.c import compiler, operators
@@ -17,17 +18,32 @@ pytestmark = pytest.mark.skipif(compiler.compiler() is None, reason="no C compil
 
 
 @pytest.fixture(scope="module")
-def bundle(run_of, tmp_path_factory):
-    """The bundle of a tiny cvae, the smallest network, with its C files."""
+def quick(tiny_bundle):
+    """Exports take the model files of a tiny bundle instead of converting them again."""
+    from keras_ganvae.bundle import build
+
+    folder = tiny_bundle("vae")
+
+    def convert(module, variant):
+        return (folder / VARIANTS[variant].file).read_bytes()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(build, "convert", convert)
+        yield
+
+
+@pytest.fixture(scope="module")
+def bundle(quick, run_of, tmp_path_factory):
+    """The bundle of a tiny vae with its C files."""
     from keras_ganvae.bundle.build import export
 
-    return export(run_of("cvae"), tmp_path_factory.mktemp("c") / "cvae", formats=["c", "float32"])
+    return export(run_of("vae"), tmp_path_factory.mktemp("c") / "vae", formats=["c", "float32"])
 
 
 @pytest.fixture
 def changed(bundle, tmp_path):
     """A copy of the bundle that a test may change."""
-    return shutil.copytree(bundle, tmp_path / "cvae")
+    return shutil.copytree(bundle, tmp_path / "vae")
 
 
 def test_files_and_card(bundle):
@@ -131,8 +147,8 @@ def test_the_example_of_the_readme_draws_the_image(bundle, tmp_path):
     assert abs(image * 10.0 / 256 - darkness).max() < 2
 
 
-def test_bad_input(run_of, command, tmp_path, monkeypatch):
-    run, out = run_of("cvae").path, tmp_path / "out"
+def test_bad_input(quick, run_of, command, tmp_path, monkeypatch):
+    run, out = run_of("vae").path, tmp_path / "out"
     for options, reason in (
         (["--formats", "int8", "--max-flash", "9"], "--max-flash is for the C file"),
         (["--formats", "c", "--max-ram", "0"], "--max-ram must be at least 1, not 0"),
@@ -146,10 +162,10 @@ def test_bad_input(run_of, command, tmp_path, monkeypatch):
     assert not out.exists()
 
 
-def test_a_device_that_is_too_small(run_of, command, tmp_path):
+def test_a_device_that_is_too_small(quick, run_of, command, tmp_path):
     out = tmp_path / "out"
     options = ("--formats", "c", "--max-flash", 20_000)
-    code, _, err = command("export", run_of("cvae").path, "--out", out, *options)
+    code, _, err = command("export", run_of("vae").path, "--out", out, *options)
     assert code == 1 and "more than --max-flash 20000" in err and err.count("\n") == 1
     assert not out.exists()
 

@@ -63,7 +63,7 @@ def test_a_mixture_in_units(mixture, size):
     """Exact if it has four decimals; else as fine as the sums fit in 64 bits."""
     prior = mixture(3, 5)
     prior = dataclasses.replace(prior, factors=np.float32(prior.factors * size))
-    unit, means, factors = seed.in_units(prior)
+    unit, _, factors = seed.in_units(prior)
     sums = 5.8 * np.abs(prior.factors).sum(axis=2) + np.abs(prior.means)
     assert sums.max() / unit * 2.0**28 < 2**62
     lower = prior.factors[:, *np.tril_indices(5)]
