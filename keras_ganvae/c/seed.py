@@ -102,8 +102,8 @@ def _common(prior):
         "bits": noise.BITS,
         "half": 2 ** (noise.BITS - 1),
         "shifts": noise.SHIFTS,
-        "multipliers": noise.MULTIPLIERS,
-        "golden": noise.GOLDEN,
+        "multipliers": [f"0x{each:08X}" for each in noise.MULTIPLIERS],
+        "golden": f"0x{noise.GOLDEN:08X}",
     }
 
 

@@ -132,7 +132,10 @@ def test_a_compiler_that_fails_is_named(bundle, tmp_path, monkeypatch):
 
 def test_the_example_of_the_readme_draws_the_image(bundle, tmp_path):
     text = (bundle / "README.md").read_text()
-    assert "## C for microcontrollers" in text
+    section = text.partition("## C for microcontrollers")[2].partition("\n## ")[0]
+    assert "\n\n\n" not in section and max(map(len, section.splitlines())) <= 82
+    for facts in Bundle.open(bundle).files.values():
+        assert f"{facts.get('flash_bytes', 0):,}" in section or "flash_bytes" not in facts
     folder = shutil.copytree(bundle / "c", tmp_path / "c")
     example = text.partition("cd c\n")[2].partition("```")[0]
     assert "./draw 7" in example

@@ -1,5 +1,5 @@
-/* Random numbers that are the same everywhere: a hash of the seed and a counter, from
-   C. Wellons's lowbias32. */
+/* Random numbers that are the same everywhere: a hash of the seed and a counter (lowbias32,
+   C. Wellons 2018). */
 static uint32_t mixed(uint32_t x)
 {
     x = (x ^ (x >> {{ shifts[0] }})) * {{ multipliers[0] }}u;
