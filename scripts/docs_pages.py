@@ -88,7 +88,7 @@ def metrics_table() -> str:
     for metric in (*SAMPLES.values(), *LIKELIHOOD.values()):
         unit = f" ({metric.unit})" if metric.unit else ""
         what, source = _cell(metric.what), _cell(metric.source)
-        lines.append(f"| {metric.name}{unit} | {metric.better or '–'} | {what} | {source or '–'} |")
+        lines.append(f"| {metric.name}{unit} | {metric.better or '-'} | {what} | {source or '-'} |")
     return "\n".join(lines)
 
 
@@ -118,9 +118,9 @@ def settings_page() -> str:
 
 
 def _row(field: dataclasses.Field, remark: str | None) -> str:
-    meaning = _sentence(_cell(field.metadata["help"]))
+    meaning = _cell(field.metadata["help"])
     if remark:
-        meaning += f" {_sentence(_cell(remark))}"
+        meaning += f". {_cell(remark).removesuffix('.')}"
     default = "of the preset" if _is_preset(field.name) else _value(field.default)
     return f"| `{field.name}` | {meaning} | {_values(field)} | {default} |"
 
@@ -128,10 +128,6 @@ def _row(field: dataclasses.Field, remark: str | None) -> str:
 def _cell(text: str) -> str:
     """Text for a cell of a table: a bar would end it."""
     return text.replace("|", "\\|")
-
-
-def _sentence(text: str) -> str:
-    return text[0].upper() + text[1:].removesuffix(".") + "."
 
 
 def _values(field: dataclasses.Field) -> str:
@@ -159,7 +155,7 @@ def _is_preset(name: str) -> bool:
 
 def _value(value: Any) -> str:
     if value is None:
-        return "–"
+        return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
@@ -191,7 +187,7 @@ def _reasons() -> Iterator[str]:
     for arch in architectures.names():
         yield from (f"### {arch}", "")
         for names, reason in _comments_of_preset(inspect.getsource(architectures.load(arch))):
-            yield f"- {', '.join(f'`{name}`' for name in names)}: {_sentence(reason)}"
+            yield f"- {', '.join(f'`{name}`' for name in names)}: {reason}"
         yield ""
 
 
