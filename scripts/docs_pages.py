@@ -61,6 +61,11 @@ def on_page_markdown(markdown: str, **context: Any) -> str:
     return linked.replace(METRICS_MARK, metrics_table())
 
 
+def on_page_content(html: str, **context: Any) -> str:
+    """Open the source code, where a page shows any."""
+    return html.replace('<details class="mkdocstrings-source"', '<details open class="source"')
+
+
 def commands_page() -> str:
     """The help of every command, in Markdown."""
     os.environ["COLUMNS"] = HELP_COLUMNS
