@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from keras_ganvae import architectures
-from keras_ganvae.cli.main import parse
+from keras_ganvae.cli.main import build_parser, parse
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -81,6 +81,41 @@ def test_pages_have_commands():
     """That the pattern still finds them."""
     assert len(list(_commands(README))) >= 9
     assert len(list(_cases())) >= 40
+
+
+def _inline_code(page):
+    """What stands in backticks, outside of the blocks."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+    return [" ".join(code.split()) for code in re.findall(r"`([^`]+)`", text)]
+
+
+def test_options_in_the_text_exist():
+    known = {flag for parser in build_parser()[1].values() for flag in parser.flags}
+    # Options of other programs.
+    theirs = re.compile(r"(?:python )?(?:scripts/|\.venv/|pip |docker |minisign |tensorboard )")
+    named = {
+        flag
+        for page in PAGES
+        for code in _inline_code(page)
+        if not theirs.match(code)
+        for flag in re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", code)
+    }
+    assert len(named) > 40 and not named - known
+
+
+def test_scripts_in_the_text_exist():
+    named = {
+        script
+        for page in [*PAGES, ROOT / "SECURITY.md", ROOT / "CHANGELOG.md"]
+        for script in re.findall(r"\bscripts/\w+(?:\.py|\.sh)?", page.read_text(encoding="utf-8"))
+    }
+    assert len(named) > 12 and not [script for script in named if not (ROOT / script).is_file()]
+
+
+def test_contributing_knows_every_room():
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    rooms = [path.parent.name for path in (ROOT / "keras_ganvae").glob("*/__init__.py")]
+    assert len(rooms) > 10 and not [room for room in rooms if f"| `{room}/` |" not in text]
 
 
 @pytest.fixture
