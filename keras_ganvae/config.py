@@ -212,7 +212,7 @@ class TrainConfig:
     jit: str = option(
         "auto",
         "hardware",
-        "compile with XLA; auto does where it was measured to be faster",
+        "compile the training steps with XLA; auto measures once on a machine which is faster",
         choices=("auto", "on", "off"),
     )
 

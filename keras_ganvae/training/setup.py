@@ -23,6 +23,7 @@ from keras_ganvae.errors import InputError
 from keras_ganvae.files import sha256_of
 from keras_ganvae.models.adversarial import PENALTY_EVERY
 from keras_ganvae.models.memory import bytes_per_image
+from keras_ganvae.runs import machine
 from keras_ganvae.runs.run import load_dataset
 from keras_ganvae.training.optimizers import compile_model
 
@@ -73,7 +74,16 @@ def prepare(config: TrainConfig, cluster: Cluster | None = None) -> Setup:
             f" {len(dataset.train)} training images"
         )
     log.info("data: %s", dataset.summary())
+    _warn_of_emulation(resolved.precision)
     return Setup(resolved, dataset, placement)
+
+
+def _warn_of_emulation(precision):
+    """Warn if the processor has vector instructions, but none for bfloat16."""
+    facts = machine.here()["machine"]
+    emulated = precision == "bfloat16" and not facts["gpus"] and facts["instructions"]
+    if emulated and "bf16" not in facts["instructions"]:
+        log.warning("this processor has no bfloat16 instructions: float32 is several times faster")
 
 
 def _binarization(given, resolved, dataset):

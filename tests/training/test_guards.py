@@ -148,3 +148,20 @@ def test_a_validation_batch_beyond_the_memory_is_refused_before_the_run(
     with pytest.raises(InputError, match=message):
         keras_ganvae.train(config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("precision", "instructions", "gpus", "warned"),
+    [
+        ("bfloat16", "avx avx2 fma", "", True),
+        ("bfloat16", "avx avx2 avx512_bf16 fma", "", False),
+        ("bfloat16", "avx avx2 fma", "a GPU", False),
+        ("bfloat16", "", "", False),  # unknown
+        ("float32", "avx avx2 fma", "", False),
+    ],
+)
+def test_emulated_bfloat16_is_a_warning(monkeypatch, caplog, precision, instructions, gpus, warned):
+    found = {"machine": {"instructions": instructions, "gpus": gpus}}
+    monkeypatch.setattr(setup.machine, "here", lambda: found)
+    setup.prepare(TrainConfig(arch="vae", precision=precision, **SETTINGS))
+    assert ("no bfloat16 instructions" in caplog.text) == warned

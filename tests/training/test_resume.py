@@ -272,13 +272,20 @@ def test_a_crash_between_the_first_row_and_its_checkpoint_starts_again(uninterru
 
 @pytest.mark.slow
 def test_twenty_kills_at_random_moments(uninterrupted, tmp_path):
-    """SIGKILL while tracing, training, saving, drawing: whatever is under way."""
+    """SIGKILL while tracing, training, saving, drawing: whatever is under way.
+
+    Each process takes another number of steps per execution.
+    """
     moments = random.Random(0)
     out, kills = tmp_path / "run", 0
     options = ("--epochs", str(EPOCHS), "--checkpoint-minutes", "0.00001")
     while kills < 20:
         begun = (out / "checkpoint").is_dir() and any((out / "checkpoint").glob("[0-9]*"))
-        process = resume_process(out) if begun else train_process(out, *options, "--overwrite")
+        steps = ("--steps-per-execution", moments.choice(("1", "3", "7", "auto")))
+        if begun:
+            process = resume_process(out, *steps)
+        else:
+            process = train_process(out, *options, *steps, "--overwrite")
         wait_for_log(process, "resuming" if begun else "run folder")
         time.sleep(moments.uniform(0, 3.0))
         if process.poll() is None:
@@ -306,8 +313,8 @@ def train_process(out, *options):
     return cli_process("train", "--arch", "vae", *sets, "--out", str(out), *options)
 
 
-def resume_process(out):
-    return cli_process("train", "--resume", str(out), "--checkpoint-minutes", "0.00001")
+def resume_process(out, *options):
+    return cli_process("train", "--resume", str(out), "--checkpoint-minutes", "0.00001", *options)
 
 
 def cli_process(*arguments):
