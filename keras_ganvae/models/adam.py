@@ -4,6 +4,8 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from keras_ganvae.equations import Tensor
+
 
 @keras.saving.register_keras_serializable("keras_ganvae")
 class FusedAdam(keras.optimizers.Adam):
@@ -13,7 +15,7 @@ class FusedAdam(keras.optimizers.Adam):
     results are equal up to rounding. Gradients are dense; `amsgrad` is not supported.
     """
 
-    def update_step(self, gradient, variable, learning_rate):
+    def update_step(self, gradient: Tensor, variable: tf.Variable, learning_rate: Tensor) -> None:
         """Update a float32 weight and its moments (Kingma and Ba 2015, section 2)."""
         index = self._get_variable_index(variable)
         step = ops.cast(self.iterations + 1, "float32")
