@@ -104,8 +104,8 @@ def test_validation_noise_leaves_the_training_noise_alone(make_model, digits):
 
 @pytest.mark.parametrize("fitting", [True, False])
 def test_epoch_means_weight_a_partial_batch_by_its_images(make_model, digits, monkeypatch, fitting):
-    monkeypatch.setattr(keras.random, "normal", lambda shape, **_: tf.zeros(shape))
     model = make_model("vae", "paper", rates={"optimizer": 0.0})
+    monkeypatch.setattr(tf.random, "stateless_normal", lambda shape, **_: tf.zeros(shape))
     # The last images differ from the others, so that an unweighted mean would be wrong.
     x = np.concatenate([digits[:20], 255 - digits[20:24]]).astype(np.float32) / 255
     terms = model.terms(model.binarize(x, None), _no_noise(model, 24), training=False)
