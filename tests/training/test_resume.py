@@ -78,11 +78,15 @@ def assert_same(run, whole):
 
 
 @pytest.mark.parametrize(
-    ("before", "position", "after"),
-    [(1, Position(1, 1), 2), (2, Position(1, 2), "auto"), (7, Position(1, 7), 1)],
-    ids=["one", "two", "boundary"],
+    ("precision", "before", "position", "after"),
+    [
+        ("float32", 1, Position(1, 1), 2),
+        ("float32", 2, Position(1, 2), "auto"),
+        ("float32", 7, Position(1, 7), 1),
+        ("bfloat16", 1, Position(1, 2), 7),
+    ],
+    ids=["one", "two", "boundary", "bfloat16"],
 )
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("arch", architectures.names())
 def test_resume_is_exact(
     arch, precision, before, position, after, uninterrupted, tmp_path, monkeypatch
