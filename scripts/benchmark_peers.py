@@ -73,8 +73,8 @@ Not equal:
   cost;
 - batch norm: PyTorch's moving variance is the unbiased one;
 - Adam: PyTorch adds epsilon to the corrected deviation, Keras before that;
-- determinism: ours repeats a run bit by bit (op determinism unless XLA compiles
-  it), the others need not;
+- determinism: ours repeats a run bit by bit (op determinism), the others need
+  not;
 - `fit`'s time includes what it does around an execution, such as callbacks;
   ours is the part that replaces Keras's train function only;
 - PyTorch's form is the fastest of those tried with the eager step: memory
